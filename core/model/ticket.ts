@@ -1,0 +1,32 @@
+// Tickets as the incident fold asks for them; the desk owns their life with people.
+import type { Severity } from './finding.ts'
+
+export const TICKET_CLASSES = ['outage', 'leak', 'billing', 'quality', 'complaint', 'enquiry', 'installation', 'meter_work'] as const
+export type TicketClass = (typeof TICKET_CLASSES)[number]
+
+/** One incident's wish for a ticket; emitted again under the same key, with a higher rev, when it changes. */
+export interface TicketIntent {
+  type: 'ticket'
+  /** The incident: exactly one open ticket per key. */
+  key: string
+  rev: number
+  class: TicketClass
+  findings: string[]
+  /** 1 (most urgent) to 4. */
+  priority: 1 | 2 | 3 | 4
+  severity: Severity
+  zone: string
+  /** Asset the ticket is about, for the map and the crew. */
+  scope: { type: string; id: string }
+  title: string
+  description: string
+  affected: string[]
+  openedAt: string
+  updatedAt: string
+  /** Telemetry saw the end: the ticket may close. */
+  closedAt: string | null
+  /** The finding was withdrawn: there never was an incident. */
+  withdrawn?: boolean
+  /** Named reason of this revision. */
+  reason: string
+}
