@@ -1,6 +1,6 @@
 // Kafka behind one thin file: kafkajs is unmaintained, so nothing else in the project knows its name. Batches in, batches out:
 // one message a send costs forty times as much as a batch.
-import { type Admin, type Consumer, Kafka, logLevel, Partitioners, type Producer, type RetryOptions } from 'kafkajs'
+import { type Admin, type Consumer, Kafka, logLevel, type PartitionMetadata, Partitioners, type Producer, type RetryOptions } from 'kafkajs'
 import { TOPICS } from '#model/topics.ts'
 import type { Config } from './config.ts'
 
@@ -47,12 +47,13 @@ export function createKafka(config: Pick<Config, 'KAFKA_BROKERS'>, log: KafkaLog
   })
 }
 
+const NO_METADATA: PartitionMetadata = { partitionErrorCode: 0, partitionId: 0, leader: -1, replicas: [], isr: [] }
 const partitioner = Partitioners.DefaultPartitioner()
 
 /** The partition of a key, by the default partitioner of Kafka's Java client (murmur2). */
 export function partitionOf(key: string, partitions: number): number {
-  // The partitioner looks at the key and at the number of partitions only.
-  const partitionMetadata = { length: partitions } as never
+  // With a key, the partitioner looks at nothing but the key and the number of partitions.
+  const partitionMetadata: PartitionMetadata[] = new Array(partitions).fill(NO_METADATA)
   return partitioner({ topic: '', partitionMetadata, message: { key, value: null } })
 }
 
