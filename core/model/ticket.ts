@@ -27,6 +27,8 @@ export interface TicketIntent {
   closedAt: string | null
   /** The finding was withdrawn: there never was an incident. */
   withdrawn?: boolean
+  /** Key of the wider incident that took this one over; set together with closedAt. */
+  mergedInto?: string
   /** Named reason of this revision. */
   reason: string
 }

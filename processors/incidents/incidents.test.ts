@@ -1,0 +1,310 @@
+import { describe, expect, it } from 'vitest'
+import fc from 'fast-check'
+import { readdirSync } from 'node:fs'
+import { type Finding, type FindingKind, findingId, type Scope } from '#model/finding.ts'
+import type { TicketIntent } from '#model/ticket.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS, toIso } from '#model/time.ts'
+import { createIncidentFold, createIncidentState, type IncidentState } from './fold.ts'
+import { PLANNED_EVIDENCE, SETTLE_MS } from './incident.ts'
+import { GATEWAY_SILENT_MS } from './silence.ts'
+import { TICKET_TYPES } from './types/index.ts'
+
+const T0 = Date.parse('2026-03-01T10:00:00Z')
+const fold = createIncidentFold()
+
+interface Given extends Partial<Omit<Finding, 'scope'>> {
+  scope?: Scope
+  onsetMs?: number
+  atMs?: number
+  clearedMs?: number
+}
+
+/** A finding of feeder F1 or district A, detected two minutes after its onset. */
+function aFinding(kind: FindingKind, scope: string, given: Given = {}): Finding {
+  const [type, id] = scope.split(' ') as [Scope['type'], string]
+  const { onsetMs = T0, atMs = onsetMs + 2 * MINUTE_MS, clearedMs, ...rest } = given
+  const s = { type, id }
+  return {
+    type: 'finding', id: findingId({ kind, subtype: rest.subtype, scope: s, onsetMs }), rev: 1, kind, scope: s,
+    zone: kind === 'outage' || kind === 'abnormal_usage' ? 'F1' : 'A', startedAt: toIso(onsetMs), detectedAt: toIso(onsetMs + 2 * MINUTE_MS),
+    updatedAt: toIso(atMs), clearedAt: clearedMs === undefined ? null : toIso(clearedMs), severity: 'major', confidence: 0.9, reason: 'test',
+    evidence: [], detector: kind, ...rest,
+  }
+}
+
+function run(state: IncidentState, ...findings: Finding[]): TicketIntent[] {
+  return findings.flatMap((f) => fold.apply(state, f))
+}
+
+/** What the desk would hold: the newest intent of each key. */
+function tickets(intents: readonly TicketIntent[]): Map<string, TicketIntent> {
+  const out = new Map<string, TicketIntent>()
+  for (const i of intents) if ((out.get(i.key)?.rev ?? 0) < i.rev) out.set(i.key, i)
+  return out
+}
+const openOnes = (intents: readonly TicketIntent[]) => [...tickets(intents).values()].filter((i) => i.closedAt === null)
+
+describe('the incident fold', () => {
+  it('opens, updates and closes one ticket over the life of a finding', () => {
+    const state = createIncidentState()
+    const f = aFinding('outage', 'transformer T1', { affected: ['E1', 'E2'] })
+    const intents = run(
+      state, f, { ...f, rev: 2, affected: ['E1', 'E2', 'E3'], updatedAt: toIso(T0 + 5 * MINUTE_MS) },
+      { ...f, rev: 3, clearedAt: toIso(T0 + HOUR_MS), updatedAt: toIso(T0 + HOUR_MS + MINUTE_MS) },
+    )
+    expect(intents.map((i) => [i.key, i.rev, i.reason, i.affected.length, i.closedAt])).toEqual([
+      [f.id, 1, 'first_finding', 2, null],
+      [f.id, 2, 'affected_changed', 3, null],
+      [f.id, 3, 'all_clear', 3, toIso(T0 + HOUR_MS)],
+    ])
+    expect(intents[0]).toMatchObject({ class: 'outage', priority: 2, openedAt: f.detectedAt, title: 'Outage: transformer T1' })
+  })
+
+  it('says nothing when only the confidence changes', () => {
+    const state = createIncidentState()
+    const f = aFinding('outage', 'transformer T1')
+    expect(run(state, f, { ...f, rev: 2, confidence: 0.99 })).toHaveLength(1)
+  })
+
+  it('withdraws a ticket whose finding never was one', () => {
+    const f = aFinding('outage', 'transformer T1')
+    const [, last] = run(createIncidentState(), f, { ...f, rev: 2, withdrawn: true, updatedAt: toIso(T0 + 9 * MINUTE_MS) })
+    expect(last).toMatchObject({ rev: 2, withdrawn: true, reason: 'withdrawn', closedAt: toIso(T0 + 9 * MINUTE_MS) })
+  })
+
+  it('lets a feeder absorb its transformers and premises, in either order', () => {
+    const premise = aFinding('outage', 'premise E9', { affected: ['E9'] })
+    const transformer = aFinding('outage', 'transformer T1', { onsetMs: T0 + MINUTE_MS, affected: ['E1', 'E9'] })
+    const feeder = aFinding('outage', 'feeder F1', { onsetMs: T0 + 2 * MINUTE_MS, affected: ['E1', 'E2', 'E9'] })
+    for (const order of [[premise, transformer, feeder], [feeder, transformer, premise], [transformer, feeder, premise]]) {
+      const intents = run(createIncidentState(), ...order)
+      const open = openOnes(intents)
+      expect(open.map((i) => i.key)).toEqual([feeder.id])
+      expect(new Set(open[0]?.findings)).toEqual(new Set([feeder.id, premise.id, transformer.id]))
+      // Directly, or by way of a transformer that was known before the feeder.
+      for (const i of tickets(intents).values()) {
+        if (i.key !== feeder.id) expect([i.reason, [feeder.id, transformer.id].includes(i.mergedInto ?? '')]).toEqual(['absorbed', true])
+      }
+    }
+  })
+
+  it('leaves a nested child when a feeder is restored in part, after the settling time', () => {
+    const state = createIncidentState()
+    const feeder = aFinding('outage', 'feeder F1', { affected: ['E1', 'E2'] })
+    const transformer = aFinding('outage', 'transformer T1', { affected: ['E1'] })
+    const restored = T0 + HOUR_MS
+    const before = run(state, feeder, transformer, { ...feeder, rev: 2, clearedAt: toIso(restored), updatedAt: toIso(restored) })
+    expect(openOnes(before)).toEqual([])
+    expect(fold.tick(state, restored + SETTLE_MS - 1)).toEqual([])
+    const [child] = fold.tick(state, restored + SETTLE_MS + 5_000)
+    expect(child).toMatchObject({ key: transformer.id, reason: 'no_longer_muted', openedAt: toIso(restored + SETTLE_MS), closedAt: null })
+  })
+
+  it('opens no child when the transformer follows its feeder within the settling time', () => {
+    const state = createIncidentState()
+    const feeder = aFinding('outage', 'feeder F1', { affected: ['E1', 'E2'] })
+    const transformer = aFinding('outage', 'transformer T1', { affected: ['E1'] })
+    const at = T0 + HOUR_MS
+    const intents = run(
+      state, feeder, transformer, { ...feeder, rev: 2, clearedAt: toIso(at), updatedAt: toIso(at) },
+      { ...transformer, rev: 2, clearedAt: toIso(at + MINUTE_MS), updatedAt: toIso(at + MINUTE_MS) },
+    )
+    expect([...intents, ...fold.tick(state, at + HOUR_MS)].map((i) => i.key)).toEqual([feeder.id, feeder.id, feeder.id])
+  })
+
+  it('keeps the ticket of an outage that was there long before the feeder went', () => {
+    const early = aFinding('outage', 'transformer T1', { affected: ['E1'] })
+    const feeder = aFinding('outage', 'feeder F1', { onsetMs: T0 + 3 * HOUR_MS, affected: ['E1', 'E2'] })
+    expect(openOnes(run(createIncidentState(), early, feeder)).map((i) => i.key)).toEqual([early.id, feeder.id])
+  })
+
+  it('does not absorb the outage of another transformer', () => {
+    const a = aFinding('outage', 'transformer T1', { affected: ['E1'] })
+    const b = aFinding('outage', 'premise E7', { affected: ['E7'] })
+    expect(openOnes(run(createIncidentState(), a, b))).toHaveLength(2)
+  })
+
+  it('opens nothing for a momentary interruption, and closes what turns out to be one', () => {
+    const state = createIncidentState()
+    const f = aFinding('outage', 'transformer T1', { momentary: true, clearedMs: T0 + MINUTE_MS })
+    expect(run(state, f)).toEqual([])
+    const g = aFinding('outage', 'transformer T2')
+    const intents = run(state, g, { ...g, rev: 2, momentary: true, clearedAt: toIso(T0 + 3 * MINUTE_MS) })
+    expect(intents.map((i) => i.reason)).toEqual(['first_finding', 'momentary'])
+  })
+
+  it('reopens the same ticket when the outage returns right after its end', () => {
+    const f = aFinding('outage', 'transformer T1')
+    const again = aFinding('outage', 'transformer T1', { onsetMs: T0 + 65 * MINUTE_MS })
+    const intents = run(createIncidentState(), f, { ...f, rev: 2, clearedAt: toIso(T0 + HOUR_MS), updatedAt: toIso(T0 + HOUR_MS) }, again)
+    expect(tickets(intents).size).toBe(1)
+    expect(intents.at(-1)).toMatchObject({ key: f.id, rev: 3, reason: 'returned', closedAt: null, findings: [f.id, again.id] })
+  })
+
+  it('never opens an outage ticket for a silent gateway, and meter work only after its time', () => {
+    const state = createIncidentState()
+    const f = aFinding('comms_failure', 'gateway G1', { affected: ['E1', 'E2'], zone: 'F1' })
+    expect(run(state, f)).toEqual([])
+    expect(fold.tick(state, T0 + GATEWAY_SILENT_MS - 1)).toEqual([])
+    expect(fold.tick(state, T0 + GATEWAY_SILENT_MS + 7_000)).toMatchObject([
+      { class: 'meter_work', priority: 3, reason: 'lasted_long_enough', openedAt: toIso(T0 + GATEWAY_SILENT_MS) },
+    ])
+    const byComms = aFinding('outage', 'premise E5', { cause: 'comms' })
+    expect(run(createIncidentState(), byComms)).toEqual([])
+  })
+
+  it('opens nothing for a gateway that came back in time', () => {
+    const state = createIncidentState()
+    const f = aFinding('comms_failure', 'gateway G1')
+    run(state, f, { ...f, rev: 2, clearedAt: toIso(T0 + HOUR_MS), updatedAt: toIso(T0 + HOUR_MS) })
+    expect(fold.tick(state, T0 + DAY_MS)).toEqual([])
+  })
+
+  it('mutes low pressure by a burst of its district, and not by a milder leak', () => {
+    const low = aFinding('low_pressure', 'sensor P1', { onsetMs: T0 + MINUTE_MS })
+    const burst = aFinding('burst', 'dma A', { severity: 'critical' })
+    const intents = run(createIncidentState(), low, burst)
+    expect(openOnes(intents)).toMatchObject([{ key: burst.id, class: 'leak', priority: 1, findings: [burst.id, low.id] }])
+    const mild = aFinding('leak', 'dma A', { severity: 'minor' })
+    expect(openOnes(run(createIncidentState(), mild, low)).map((i) => i.class)).toEqual(['leak', 'quality'])
+  })
+
+  it('takes two views of one leak as one incident, and two findings of one detector as two', () => {
+    const night = aFinding('leak', 'dma A', { detector: 'night-flow' })
+    const pressure = aFinding('burst', 'dma A', { detector: 'pressure', onsetMs: T0 + 2 * HOUR_MS })
+    const second = aFinding('leak', 'dma A', { detector: 'night-flow', onsetMs: T0 + 3 * HOUR_MS })
+    const open = openOnes(run(createIncidentState(), night, pressure, second))
+    expect(open.map((i) => i.findings)).toEqual([[night.id, pressure.id], [second.id]])
+    expect(open[0]).toMatchObject({ title: 'Burst: dma A' })
+  })
+
+  it('mutes what planned work explains', () => {
+    const f = aFinding('outage', 'transformer T1', { evidence: [{ what: PLANNED_EVIDENCE, operation: 'planned_outage' }] })
+    expect(run(createIncidentState(), f)).toEqual([])
+  })
+
+  it('mutes a meter without use during its outage', () => {
+    const out = aFinding('outage', 'transformer T1', { affected: ['E1'] })
+    const zero = aFinding('abnormal_usage', 'meter E1', { subtype: 'zero_usage', onsetMs: T0 + MINUTE_MS })
+    expect(openOnes(run(createIncidentState(), out, zero)).map((i) => i.class)).toEqual(['outage'])
+  })
+
+  it.each([
+    ['bypass', 'billing'], ['high_usage', 'billing'], ['zero_usage', 'billing'], ['usage_on_inactive', 'billing'],
+    ['stuck_register', 'meter_work'], ['reverse_flow', 'meter_work'],
+  ])('gives abnormal usage %s to %s', (subtype, cls) => {
+    expect(run(createIncidentState(), aFinding('abnormal_usage', 'meter E1', { subtype }))).toMatchObject([{ class: cls }])
+  })
+
+  it('opens a billing ticket for what was over before it was found, and no outage ticket', () => {
+    const over = { clearedMs: T0 + HOUR_MS, atMs: T0 + DAY_MS }
+    expect(run(createIncidentState(), aFinding('abnormal_usage', 'meter E1', { subtype: 'bypass', ...over }))).toMatchObject([
+      { class: 'billing', reason: 'found_after_its_end', closedAt: expect.any(String) },
+    ])
+    expect(run(createIncidentState(), aFinding('outage', 'premise E1', over))).toEqual([])
+  })
+
+  it('forgets what ended long ago and ignores its repeats', () => {
+    const state = createIncidentState()
+    const f = aFinding('outage', 'transformer T1')
+    run(state, f, { ...f, rev: 2, clearedAt: toIso(T0 + HOUR_MS), updatedAt: toIso(T0 + HOUR_MS) })
+    run(state, aFinding('outage', 'transformer T2', { onsetMs: T0 + 9 * DAY_MS }))
+    expect(state.zones.get('F1')?.findings.size).toBe(1)
+    expect(run(state, f)).toEqual([])
+    expect(state.ignored).toBe(1)
+  })
+
+  it('lists every file of types/ exactly once', () => {
+    const files = readdirSync(new URL('./types', import.meta.url)).filter((f) => !['index.ts', 'ticket-type.ts'].includes(f))
+    expect(TICKET_TYPES.map((t) => `${t.name}.ts`).sort()).toEqual(files.sort())
+  })
+})
+
+/** Lives of a few findings at few places: revisions in order, some cleared, some withdrawn. */
+const lives = fc
+  .array(
+    fc.record({
+      what: fc.constantFrom<[FindingKind, string]>(
+        ['outage', 'feeder F1'], ['outage', 'transformer T1'], ['outage', 'transformer T2'], ['outage', 'premise E1'],
+        ['comms_failure', 'gateway G1'], ['abnormal_usage', 'meter E1'],
+      ),
+      onsetMin: fc.integer({ min: 0, max: 300 }),
+      lastMin: fc.integer({ min: 1, max: 400 }),
+      end: fc.constantFrom('cleared', 'withdrawn', 'none', 'momentary'),
+    }),
+    { maxLength: 12 },
+  )
+  .map((ls) => {
+    const out: Finding[] = []
+    const seen = new Set<string>()
+    for (const { what: [kind, scope], onsetMin, lastMin, end } of ls) {
+      const onsetMs = T0 + onsetMin * MINUTE_MS
+      const f = aFinding(kind, scope, { onsetMs, zone: 'F1', affected: ['E1'], ...(kind === 'abnormal_usage' ? { subtype: 'zero_usage' } : {}) })
+      if (seen.has(f.id)) continue
+      seen.add(f.id)
+      out.push(f)
+      const at = toIso(onsetMs + lastMin * MINUTE_MS)
+      if (end === 'withdrawn') out.push({ ...f, rev: 2, withdrawn: true, updatedAt: at })
+      else if (end !== 'none') out.push({ ...f, rev: 2, clearedAt: at, updatedAt: at, momentary: end === 'momentary' })
+    }
+    return out.sort((a, b) => a.updatedAt.localeCompare(b.updatedAt))
+  })
+
+describe('for any lives of findings', () => {
+  it('a finding that comes again changes nothing, wherever it comes again', () => {
+    fc.assert(
+      fc.property(lives, fc.array(fc.nat(), { maxLength: 20 }), (findings, again) => {
+        const once = run(createIncidentState(), ...findings)
+        const repeated: Finding[] = []
+        findings.forEach((f, i) => {
+          repeated.push(f)
+          for (const a of again) if (a % findings.length === i) repeated.push(...findings.slice(a % (i + 1), i + 1))
+        })
+        expect(run(createIncidentState(), ...repeated)).toEqual(once)
+      }),
+    )
+  })
+
+  it('state survives being stored and loaded at any point', () => {
+    fc.assert(
+      fc.property(lives, fc.nat(), (findings, cut) => {
+        const at = findings.length === 0 ? 0 : cut % findings.length
+        const state = createIncidentState()
+        const head = run(state, ...findings.slice(0, at))
+        const tail = run(structuredClone(state), ...findings.slice(at))
+        expect([...head, ...tail]).toEqual(run(createIncidentState(), ...findings))
+      }),
+    )
+  })
+
+  it('revisions of a ticket count up by one, and at any time no two open tickets are about one finding', () => {
+    fc.assert(
+      fc.property(lives, (findings) => {
+        const state = createIncidentState()
+        const all: TicketIntent[] = []
+        for (const f of findings) {
+          all.push(...fold.apply(state, f))
+          const claimed = openOnes(all).flatMap((i) => i.findings)
+          expect(new Set(claimed).size).toBe(claimed.length)
+        }
+        const revs = new Map<string, number>()
+        for (const i of all) {
+          expect(i.rev).toBe((revs.get(i.key) ?? 0) + 1)
+          revs.set(i.key, i.rev)
+        }
+      }),
+    )
+  })
+
+  it('when everything has ended no ticket stays open', () => {
+    fc.assert(
+      fc.property(lives, (findings) => {
+        const state = createIncidentState()
+        const all = run(state, ...findings)
+        const end = toIso(T0 + 2 * DAY_MS)
+        for (const f of findings.filter((x) => x.rev === 1)) all.push(...fold.apply(state, { ...f, rev: 9, clearedAt: end, updatedAt: end }))
+        expect(openOnes(all)).toEqual([])
+      }),
+    )
+  })
+})
