@@ -1,0 +1,209 @@
+// The one writer of map state. The registry is loaded once as a snapshot; after that only changed assets are sent to the map,
+// collected over a quarter of a second, so that a storm of values costs the same as a trickle.
+import { effect } from '@preact/signals'
+import type { Feature, Geometry } from 'geojson'
+import { type GeoJSONSource, type GeoJSONSourceDiff, Map as MapLibreMap, setWorkerUrl } from 'maplibre-gl'
+import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
+import type { AssetFeature } from '#model/asset.ts'
+import type { Finding } from '#model/finding.ts'
+import type { CrewView } from '#model/live-events.ts'
+import { assets, crews, onValues, openFindings, selected, values } from '../store.ts'
+import { colours } from '../theme.ts'
+import { centre, concerned, crewFeatures, fixedProps, incidentFeatures, liveProps, type Props, sourceOf } from './features.ts'
+import { crewIcon, flowMeterIcon, ICON_RATIO, incidentIcon, transformerIcon } from './icons.ts'
+import { CLICKABLE, SOURCES, type SourceName, styleOf } from './style.ts'
+
+setWorkerUrl(new URL(workerUrl, location.href).href)
+
+const FLUSH_MS = 250
+const STALE_SWEEP_MS = 5000
+
+export class MapWriter {
+  readonly map: MapLibreMap
+  private readonly dirty = new Set<string>()
+  private findingsOf = new Map<string, Finding[]>()
+  private readonly shown = new Map<string, Props>()
+  private candidates = new Map<string, number>()
+  private ready = false
+  private fitted = false
+  private readonly timers: ReturnType<typeof setInterval>[] = []
+  private readonly stops: (() => void)[] = []
+
+  constructor(container: HTMLElement) {
+    this.map = new MapLibreMap({
+      container, style: styleOf(colours.value), center: [0, 0], zoom: 12, attributionControl: false, dragRotate: false, pitchWithRotate: false,
+      fadeDuration: 0, maxZoom: 20,
+    })
+    this.map.touchZoomRotate.disableRotation()
+    this.map.on('load', () => this.begin())
+    this.map.on('click', (event) => {
+      const hit = this.map.queryRenderedFeatures(event.point, { layers: CLICKABLE.filter((l) => this.map.getLayer(l) !== undefined) })[0]
+      const id = hit?.properties.asset ?? hit?.properties.id
+      selected.value = typeof id === 'string' ? id : null
+    })
+  }
+
+  close(): void {
+    for (const timer of this.timers) clearInterval(timer)
+    for (const stop of this.stops) stop()
+    this.map.remove()
+  }
+
+  private begin(): void {
+    this.ready = true
+    onValues((changed) => {
+      for (const id of changed) this.dirty.add(id)
+    })
+    this.drawIcons()
+    let themed = colours.peek()
+    this.stops.push(
+      effect(() => {
+        const c = colours.value
+        if (c === themed) return
+        themed = c
+        // A new style begins with empty sources and without images: everything is shown again.
+        this.map.setStyle(styleOf(c), { diff: false })
+        this.map.once('style.load', () => {
+          this.drawIcons()
+          this.loadRegistry(assets.peek())
+          this.showFindings(openFindings.peek())
+          this.showCrews([...crews.peek().values()])
+          this.showSelection(selected.peek())
+        })
+      }),
+      effect(() => this.loadRegistry(assets.value)),
+      effect(() => this.showFindings(openFindings.value)),
+      effect(() => this.showCrews([...crews.value.values()])),
+      effect(() => this.showSelection(selected.value)),
+    )
+    this.timers.push(
+      setInterval(() => this.flush(), FLUSH_MS),
+      setInterval(() => {
+        for (const [id, f] of assets.value) if (sourceOf(f) === 'sensors') this.dirty.add(id)
+      }, STALE_SWEEP_MS),
+    )
+  }
+
+  private source(name: SourceName | 'selection'): GeoJSONSource | undefined {
+    return this.ready ? (this.map.getSource(name) as GeoJSONSource | undefined) : undefined
+  }
+
+  private drawIcons(): void {
+    const c = colours.value
+    const put = (name: string, data: ImageData): void => {
+      if (this.map.hasImage(name)) this.map.updateImage(name, data)
+      else this.map.addImage(name, data, { pixelRatio: ICON_RATIO })
+    }
+    for (let tenths = 0; tenths <= 10; tenths++) {
+      put(`tx-normal-${tenths}`, transformerIcon(tenths, c.normal, c.normal, c.ground, false))
+      put(`tx-high-${tenths}`, transformerIcon(tenths, c.minor, c.minor, c.ground, false))
+      put(`tx-over-${tenths}`, transformerIcon(tenths, c.major, c.major, c.ground, false))
+    }
+    put('tx-dark-10', transformerIcon(0, c.critical, c.critical, c.ground, true))
+    put('flow-meter', flowMeterIcon(c.normal, c.ground))
+    put('crew', crewIcon(c.crew, c.ground, false))
+    put('crew-stale', crewIcon(c.crew, c.ground, true))
+    for (const s of ['critical', 'major', 'minor', 'warning'] as const) put(`incident-${s}`, incidentIcon(s, c[s], c.ground))
+  }
+
+  private loadRegistry(all: ReadonlyMap<string, AssetFeature>): void {
+    const by = new Map<SourceName, Feature[]>(SOURCES.map((s) => [s, []]))
+    this.shown.clear()
+    let west = 180
+    let south = 90
+    let east = -180
+    let north = -90
+    for (const [id, f] of all) {
+      const source = sourceOf(f)
+      if (source === undefined) continue
+      const props = { ...fixedProps(f), ...this.propsOf(id, f) }
+      this.shown.set(id, props)
+      by.get(source)?.push({ type: 'Feature', geometry: f.geometry as Geometry, properties: props })
+      const at = centre(f)
+      if (at !== undefined) {
+        west = Math.min(west, at[0])
+        east = Math.max(east, at[0])
+        south = Math.min(south, at[1])
+        north = Math.max(north, at[1])
+      }
+    }
+    for (const [name, features] of by) {
+      if (name !== 'incidents' && name !== 'crews') this.source(name)?.setData({ type: 'FeatureCollection', features })
+    }
+    if (!this.fitted && east >= west) {
+      this.fitted = true
+      this.map.fitBounds([west, south, east, north], { padding: 48, animate: false })
+    }
+  }
+
+  private propsOf(id: string, f: AssetFeature): Props {
+    const props = liveProps(f, values.get(id), this.findingsOf.get(id) ?? [])
+    if (f.properties.kind === 'pipe' || f.properties.kind === 'valve') props.candidate = this.candidates.get(id) ?? 0
+    return props
+  }
+
+  private showFindings(open: readonly Finding[]): void {
+    const next = new Map<string, Finding[]>()
+    const candidates = new Map<string, number>()
+    for (const f of open) {
+      for (const id of concerned(f)) {
+        const list = next.get(id)
+        if (list === undefined) next.set(id, [f])
+        else list.push(f)
+      }
+      const best = f.candidates?.[0]?.score ?? 1
+      for (const c of f.candidates ?? []) candidates.set(c.id, Math.max(candidates.get(c.id) ?? 0, best > 0 ? c.score / best : 1))
+    }
+    for (const id of this.findingsOf.keys()) this.dirty.add(id)
+    for (const id of next.keys()) this.dirty.add(id)
+    for (const id of this.candidates.keys()) this.dirty.add(id)
+    for (const id of candidates.keys()) this.dirty.add(id)
+    this.findingsOf = next
+    this.candidates = candidates
+    this.source('incidents')?.setData({ type: 'FeatureCollection', features: incidentFeatures(open, assets.value) })
+  }
+
+  private showCrews(list: readonly CrewView[]): void {
+    void this.source('crews')?.setData({ type: 'FeatureCollection', features: crewFeatures(list) })
+  }
+
+  private showSelection(id: string | null): void {
+    const at = id === null ? undefined : centre(assets.peek().get(id))
+    this.source('selection')?.setData({
+      type: 'FeatureCollection',
+      features: at === undefined ? [] : [{ type: 'Feature', geometry: { type: 'Point', coordinates: at }, properties: { id } }],
+    })
+    // The detail covers the lower part of the map: what is selected moves out from under it.
+    const point = at === undefined ? undefined : this.map.project(at)
+    const { clientWidth, clientHeight } = this.map.getContainer()
+    if (at !== undefined && point !== undefined && (point.x < 0 || point.x > clientWidth || point.y < 0 || point.y > clientHeight * 0.5)) {
+      this.map.easeTo({ center: at, offset: [0, -clientHeight * 0.22], duration: 400 })
+    }
+  }
+
+  /** Sends the properties that really changed. */
+  private flush(): void {
+    if (this.dirty.size === 0 || !this.ready) return
+    const diffs = new Map<SourceName, GeoJSONSourceDiff>()
+    for (const id of this.dirty) {
+      const f = assets.peek().get(id)
+      const source = f === undefined ? undefined : sourceOf(f)
+      if (f === undefined || source === undefined) continue
+      const next = this.propsOf(id, f)
+      const old = this.shown.get(id)
+      const changes = Object.entries(next).filter(([k, v]) => old?.[k] !== v).map(([key, value]) => ({ key, value }))
+      if (changes.length === 0) continue
+      this.shown.set(id, { ...old, ...next })
+      let diff = diffs.get(source)
+      if (diff === undefined) {
+        diff = { update: [] }
+        diffs.set(source, diff)
+      }
+      diff.update?.push({ id, addOrUpdateProperties: changes })
+    }
+    this.dirty.clear()
+    for (const [name, diff] of diffs) {
+      this.source(name)?.updateData(diff).catch((error: unknown) => console.error(`map source ${name}:`, error))
+    }
+  }
+}

@@ -1,0 +1,34 @@
+// Alarms, tickets and the state of the system, one at a time, always in the same place.
+import { useState } from 'preact/hooks'
+import { t } from '../i18n.ts'
+import { openFindings, tickets } from '../store.ts'
+import { AlarmList } from './alarms.tsx'
+import { SystemBoard } from './system.tsx'
+import { TicketList } from './tickets.tsx'
+
+const TABS = ['alarms', 'tickets', 'system'] as const
+
+export function SidePanel() {
+  const [tab, setTab] = useState<(typeof TABS)[number]>('alarms')
+  const counts = {
+    alarms: openFindings.value.length,
+    tickets: [...tickets.value.values()].filter((x) => x.closedAt === null && x.state !== 'cancelled').length,
+    system: undefined,
+  }
+  return (
+    <aside class="side">
+      <div role="tablist" class="tabs">
+        {TABS.map((name) => (
+          <button type="button" role="tab" key={name} id={`tab-${name}`} aria-selected={tab === name} aria-controls="side-body" onClick={() => setTab(name)}>
+            {t(`tab.${name}`)} {counts[name] !== undefined && <span class="count">{counts[name]}</span>}
+          </button>
+        ))}
+      </div>
+      <div class="side-body" id="side-body" role="tabpanel" aria-labelledby={`tab-${tab}`}>
+        {tab === 'alarms' && <AlarmList />}
+        {tab === 'tickets' && <TicketList />}
+        {tab === 'system' && <SystemBoard />}
+      </div>
+    </aside>
+  )
+}
