@@ -28,7 +28,8 @@ export interface Decision {
 }
 
 export interface Surroundings {
-  all: ReadonlyMap<string, Facts>
+  /** Findings of the incidents that this one mutes, sorted. */
+  absorbed: readonly string[]
   inhibition: Inhibition
   silence: Silence
   nowMs: number
@@ -98,15 +99,13 @@ function close(f: Facts, last: TicketIntent, how: { atMs: number; reason: Decide
 }
 
 function latest(iso: string, ms: number): string {
-  return Date.parse(iso) >= ms ? iso : toIso(ms)
+  return ms === 0 || Date.parse(iso) >= ms ? iso : toIso(ms)
 }
 
 /** The intent as it should be now, without its reason; null when no type of ticket is for such an incident. */
 function render(f: Facts, s: Surroundings, last: TicketIntent | null): TicketIntent | null {
   const type = ticketTypeFor(f)
   if (type === undefined || f.lead === undefined) return null
-  const absorbed: string[] = []
-  for (const other of s.all.values()) if (other.incident.inhibitedBy === f.incident.key) absorbed.push(...other.members.map((m) => m.id))
   const openedMs = Math.max(f.detectedMs, s.inhibition.freeAtMs, s.silence.untilMs)
   const openedAt = last?.openedAt ?? toIso(openedMs)
   return {
@@ -114,7 +113,7 @@ function render(f: Facts, s: Surroundings, last: TicketIntent | null): TicketInt
     key: f.incident.key,
     rev: (last?.rev ?? 0) + 1,
     class: type.name,
-    findings: [...f.members.map((m) => m.id), ...absorbed.sort()],
+    findings: [...f.members.map((m) => m.id), ...s.absorbed],
     severity: f.severity,
     zone: f.incident.zone,
     scope: { type: f.lead.scope.type, id: f.lead.scope.id },

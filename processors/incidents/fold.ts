@@ -5,7 +5,7 @@ import type { TicketIntent } from '#model/ticket.ts'
 import { decide } from './decide.ts'
 import { group } from './group.ts'
 import { aMember, createIncidentState, type Facts, factsOf, type IncidentState, REMEMBER_MS, type ZoneIncidents } from './incident.ts'
-import { type Inhibition, inhibit } from './inhibit.ts'
+import { type Inhibition, inhibit, sourcesOf } from './inhibit.ts'
 import { silence } from './silence.ts'
 
 export { createIncidentState, type IncidentState } from './incident.ts'
@@ -67,11 +67,19 @@ function evaluate(zone: ZoneIncidents, nowMs: number): TicketIntent[] {
   const all = new Map<string, Facts>()
   for (const incident of zone.incidents.values()) all.set(incident.key, factsOf(zone, incident))
   const inhibitions = new Map<string, Inhibition>()
-  for (const [key, f] of all) inhibitions.set(key, inhibit(f, all, nowMs))
-  for (const [key, i] of inhibitions) (all.get(key) as Facts).incident.inhibitedBy = i.by
+  const sources = sourcesOf(all.values())
+  for (const [key, f] of all) inhibitions.set(key, inhibit(f, sources, nowMs))
+  const absorbed = new Map<string, string[]>()
+  for (const [key, { by }] of inhibitions) {
+    const f = all.get(key) as Facts
+    f.incident.inhibitedBy = by
+    if (by !== '') absorbed.set(by, [...(absorbed.get(by) ?? []), ...f.members.map((m) => m.id)].sort())
+  }
   const out: TicketIntent[] = []
   for (const [key, f] of all) {
-    const { intent } = decide(f, { all, inhibition: inhibitions.get(key) as Inhibition, silence: silence(f, nowMs), nowMs })
+    const { intent } = decide(f, {
+      absorbed: absorbed.get(key) ?? [], inhibition: inhibitions.get(key) as Inhibition, silence: silence(f, nowMs), nowMs,
+    })
     if (intent === null) continue
     f.incident.intent = intent
     out.push(intent)

@@ -1,5 +1,5 @@
 // Second stage: an incident that another one explains has no ticket of its own; it is listed on the other's.
-import { type Facts, scopeRank, SETTLE_MS, severityRank } from './incident.ts'
+import { type Facts, type Family, scopeRank, SETTLE_MS, severityRank } from './incident.ts'
 
 export const INHIBIT_REASONS = [
   'wider_outage', // a feeder absorbs its transformers, a transformer its premises
@@ -20,16 +20,43 @@ export interface Inhibition {
   freeAtMs: number
 }
 
+/** Which incidents can mute a family at all: in a storm of outages of single premises, few. */
+export type Sources = Partial<Record<Family, readonly Facts[]>>
+
+export function sourcesOf(all: Iterable<Facts>): Sources {
+  const out = { outage: [] as Facts[], pressure: [] as Facts[], usage: [] as Facts[], comms: [] as Facts[] }
+  for (const f of all) {
+    switch (f.incident.family) {
+      case 'outage':
+        if (rankOf(f) > 0) out.outage.push(f)
+        out.usage.push(f)
+        out.comms.push(f)
+        break
+      case 'leak':
+      case 'sensor':
+        out.pressure.push(f)
+        break
+      case 'usage':
+        out.usage.push(f)
+        break
+      case 'comms':
+        out.comms.push(f)
+    }
+  }
+  return out
+}
+
+const NONE: readonly Facts[] = []
 const FREE: Inhibition = { by: '', reason: 'none', freeAtMs: 0 }
 
 /**
  * Of several that mute, the widest is named. One that has ended goes on muting for SETTLE_MS of log time: its effects clear
  * one by one, and a child must not open for the seconds in between.
  */
-export function inhibit(target: Facts, all: ReadonlyMap<string, Facts>, nowMs: number): Inhibition {
+export function inhibit(target: Facts, sources: Sources, nowMs: number): Inhibition {
   let best: { source: Facts; reason: InhibitReason } | undefined
   let freeAtMs = 0
-  for (const source of all.values()) {
+  for (const source of sources[target.incident.family] ?? NONE) {
     const reason = source === target ? 'none' : muting(source, target)
     if (reason === 'none') continue
     if (source.clearedMs !== null) {
