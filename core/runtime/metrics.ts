@@ -12,7 +12,12 @@ export function createRegistry(service: string): Registry {
 }
 
 /** A counter only ever grows; two counters (in, out) beat one gauge. */
-export function counter<L extends string = never>(registry: Registry, name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
+export function counter<L extends string = never>(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: readonly L[] = [],
+): Counter<L> {
   return new Counter({ name, help, labelNames, registers: [registry] })
 }
 
