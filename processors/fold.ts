@@ -41,7 +41,7 @@ export interface DetectorContext<C = unknown> {
   readonly settings: C
   /** Operations known now and not yet ended a week ago, in the order they became known. */
   readonly operations: readonly Operation[]
-  /** True before the zone's warmupUntil: learn, and stay silent. */
+  /** True before the zone's warmupUntil: learn. The fold drops what is emitted meanwhile. */
   readonly warmingUp: boolean
   /** Emits a finding or a new revision of one. Ids, revisions and log times are added by the fold. An unchanged draft is not emitted again. */
   emit(draft: FindingDraft): void
@@ -60,6 +60,8 @@ export interface Detector<S = unknown, C = unknown> {
   readonly name: string
   readonly zoneKinds: readonly ZoneDef['kind'][]
   readonly kinds: readonly FindingKind[]
+  /** Raise it when the shape of the state changes: a state saved under another version is dropped and learnt anew. 0 when left out. */
+  readonly version?: number
   /** Defaults and units live here; `settings.parse({})` must work. */
   readonly settings: z.ZodType<C>
   create(zone: ZoneContext): S
@@ -88,6 +90,8 @@ export interface NetworkContext<C = unknown> {
 export interface NetworkDetector<S = unknown, C = unknown> {
   readonly name: string
   readonly kinds: readonly FindingKind[]
+  /** As for detectors of a zone. */
+  readonly version?: number
   /** Summary topics it wants. */
   readonly topics: readonly string[]
   readonly settings: z.ZodType<C>

@@ -108,7 +108,17 @@ export interface Summary {
   data: Record<string, unknown>
 }
 
-/** A partition of the log has been folded up to this log time. */
+/** A zone's finding on its way to the incidents, which see the findings of all zones in log-time order. `seq` counts with the summaries'. */
+export interface FindingNotice {
+  type: 'notice'
+  zone: string
+  seq: number
+  /** Log time. */
+  atMs: number
+  finding: Finding
+}
+
+/** All that a partition of the log says up to this log time has been sent; from now on it only speaks of this time or later ones. */
 export interface Watermark {
   type: 'watermark'
   partition: number

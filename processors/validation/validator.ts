@@ -36,6 +36,8 @@ export interface ValidatorContext<C = unknown> {
 export interface Validator<S = unknown, C = unknown> {
   /** Key of its settings. */
   readonly name: string
+  /** Raise it when the shape of the state changes: a state saved under another version is dropped. 0 when left out. */
+  readonly version?: number
   /** Defaults and units live here; `settings.parse({})` must work. */
   readonly settings: z.ZodType<C>
   /** Plain data only: it must survive structured serialisation and give the same outputs afterwards. At most 2 KiB a meter. */
