@@ -41,6 +41,8 @@ export interface DecodedRefusal {
   device: string
   /** The refused entry as text. */
   payload: string
+  /** How many readings or events it stands for; 1 when left out, 0 for a field beside them. */
+  entries?: number
 }
 
 export interface Decoded {
