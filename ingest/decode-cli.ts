@@ -1,0 +1,98 @@
+// `npm run decode`: the integrator's dry run. One message from standard input, or every message file of a folder in order, with the
+// formats' state between them; one JSON line a message on standard output, problems on standard error.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { parseIso, toIso } from '#model/time.ts'
+import { createDecoder, type Decode, type DecodedMessage } from './decode.ts'
+import { type MessageFile, readMessageFile, sendOrder } from './message-files.ts'
+import { parseSettings, type Settings } from './settings.ts'
+
+const USAGE = `usage: decode --topic TOPIC [--format NAME|auto] [--received-at ISO] [--settings FILE] < payload
+       decode --messages DIR [--settings FILE]`
+
+/** One line of output, as the contract has it; `refusals` say what could not be used and why. */
+export function outcomeLine(name: string, { format, gateway, decoded }: DecodedMessage): Record<string, unknown> {
+  const time = (ms: number | undefined) => (ms === undefined ? null : toIso(ms))
+  return {
+    type: 'outcome',
+    message: name,
+    format,
+    gateway,
+    disposition: decoded.disposition,
+    reason: decoded.reason,
+    readings: decoded.readings.map(({ tsMs, device, quantity, value, ...rest }) => ({ device, quantity, value, ts: time(tsMs), ...rest })),
+    events: decoded.events.map(({ tsMs, device, event, ...rest }) => ({ device, event, ts: time(tsMs), ...rest })),
+    flags: decoded.flags,
+    ...(decoded.refusals.length === 0 ? {} : { refusals: decoded.refusals.map(({ reason, field, message, device }) => ({ reason, field, message, device })) }),
+    ...(decoded.position === undefined ? {} : { position: positionOf(decoded.position) }),
+  }
+}
+
+function positionOf({ tsMs, ...rest }: NonNullable<DecodedMessage['decoded']['position']>): object {
+  return { ...rest, ts: toIso(tsMs) }
+}
+
+/** Decodes message files in the order in which they must be sent. */
+export function decodeFiles(files: readonly MessageFile[], decode: Decode): Record<string, unknown>[] {
+  return sendOrder(files).map((f) => outcomeLine(f.name, decode(f)))
+}
+
+function pinned(settings: Settings, format: string, topic: string): Settings {
+  if (format === 'auto') return settings
+  // The command's format wins over the sources of the settings.
+  const sources = parseSettings(JSON.stringify({ sources: [{ topic, format }] })).sources
+  return { ...settings, sources: [...sources, ...settings.sources] }
+}
+
+function fail(text: string): never {
+  process.stderr.write(`decode: ${text}\n`)
+  process.exit(1)
+}
+
+function print(line: object): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}
+
+function main(): void {
+  const { values } = parseArgs({
+    options: {
+      messages: { type: 'string' }, settings: { type: 'string' }, topic: { type: 'string' }, format: { type: 'string', default: 'auto' },
+      'received-at': { type: 'string' }, help: { type: 'boolean' },
+    },
+  })
+  if (values.help === true) {
+    process.stdout.write(`${USAGE}\n`)
+    return
+  }
+  const settings = parseSettings(values.settings === undefined ? '' : readFileSync(values.settings, 'utf8'))
+  if (values.messages !== undefined) return decodeFolder(values.messages, createDecoder(settings))
+  if (values.topic === undefined) fail(`--topic is missing\n${USAGE}`)
+  const receivedAtMs = values['received-at'] === undefined ? Date.now() : parseIso(values['received-at'])
+  if (Number.isNaN(receivedAtMs)) fail('--received-at must be an ISO 8601 time with a zone')
+  const decode = createDecoder(pinned(settings, values.format, values.topic))
+  print(outcomeLine('stdin', decode({ topic: values.topic, payload: readFileSync(0), receivedAtMs, retained: false })))
+}
+
+function decodeFolder(dir: string, decode: Decode): void {
+  const names = readdirSync(dir).filter((n) => n.endsWith('.json') && !n.endsWith('.expected.json') && n !== 'settings.json').sort()
+  const files: MessageFile[] = []
+  for (const name of names) {
+    try {
+      const file = readMessageFile(name.slice(0, -5), readFileSync(join(dir, name), 'utf8'))
+      if (file !== undefined) files.push(file)
+    } catch (error) {
+      process.stderr.write(`decode: ${join(dir, name)}: ${(error as Error).message}\n`)
+      process.exitCode = 1
+    }
+  }
+  for (const line of decodeFiles(files, decode)) print(line)
+}
+
+if (import.meta.main) {
+  try {
+    main()
+  } catch (error) {
+    fail((error as Error).message)
+  }
+}
