@@ -24,7 +24,9 @@ export function outcomeLine(name: string, { format, gateway, decoded }: DecodedM
     readings: decoded.readings.map(({ tsMs, device, quantity, value, ...rest }) => ({ device, quantity, value, ts: time(tsMs), ...rest })),
     events: decoded.events.map(({ tsMs, device, event, ...rest }) => ({ device, event, ts: time(tsMs), ...rest })),
     flags: decoded.flags,
-    ...(decoded.refusals.length === 0 ? {} : { refusals: decoded.refusals.map(({ reason, field, message, device }) => ({ reason, field, message, device })) }),
+    ...(decoded.refusals.length === 0
+      ? {}
+      : { refusals: decoded.refusals.map(({ reason, field, message, device }) => ({ reason, field, message, device })) }),
     ...(decoded.position === undefined ? {} : { position: positionOf(decoded.position) }),
   }
 }
@@ -57,8 +59,12 @@ function print(line: object): void {
 function main(): void {
   const { values } = parseArgs({
     options: {
-      messages: { type: 'string' }, settings: { type: 'string' }, topic: { type: 'string' }, format: { type: 'string', default: 'auto' },
-      'received-at': { type: 'string' }, help: { type: 'boolean' },
+      messages: { type: 'string' },
+      settings: { type: 'string' },
+      topic: { type: 'string' },
+      format: { type: 'string', default: 'auto' },
+      'received-at': { type: 'string' },
+      help: { type: 'boolean' },
     },
   })
   if (values.help === true) {
@@ -75,7 +81,9 @@ function main(): void {
 }
 
 function decodeFolder(dir: string, decode: Decode): void {
-  const names = readdirSync(dir).filter((n) => n.endsWith('.json') && !n.endsWith('.expected.json') && n !== 'settings.json').sort()
+  const names = readdirSync(dir)
+    .filter((n) => n.endsWith('.json') && !n.endsWith('.expected.json') && n !== 'settings.json')
+    .sort()
   const files: MessageFile[] = []
   for (const name of names) {
     try {

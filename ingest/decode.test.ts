@@ -6,7 +6,11 @@ import { parseSettings } from './settings.ts'
 
 const AT = Date.UTC(2026, 2, 1, 10, 15, 5)
 const message = (topic: string, payload: object | string, over: Partial<RawMessage> = {}): RawMessage => ({
-  topic, payload: Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload)), receivedAtMs: AT, retained: false, ...over,
+  topic,
+  payload: Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload)),
+  receivedAtMs: AT,
+  retained: false,
+  ...over,
 })
 const aReading = { device: 'W-1', quantity: 'water_volume_m3', ts: '2026-03-01T10:15:00Z', value: 12.5 }
 
@@ -21,7 +25,15 @@ const counting: GatewayFormat = {
     state.set('n', n)
     if (payload.toString() === 'throw') throw new Error('a bug')
     const reading = { device: 'D', quantity: 'pressure_bar' as const, value: payload.toString() === 'mad' ? 1e9 : n, tsMs: undefined }
-    return { disposition: 'accept', reason: '', readings: [reading], events: [], flags: Object.keys(settings), refusals: [], seq: n } satisfies Decoded
+    return {
+      disposition: 'accept',
+      reason: '',
+      readings: [reading],
+      events: [],
+      flags: Object.keys(settings),
+      refusals: [],
+      seq: n,
+    } satisfies Decoded
   },
 }
 
@@ -29,19 +41,29 @@ const decoder = (settings: object = {}) => createDecoder(parseSettings(JSON.stri
 
 test('auto takes the format that declares the topic', () => {
   const decode = decoder({ sources: [{ topic: '#' }] })
-  expect(decode(message('telemetry/v1/G-1/readings', { readings: [aReading] }))).toMatchObject({ format: 'native', gateway: 'G-1', identity: 'gateway' })
+  expect(decode(message('telemetry/v1/G-1/readings', { readings: [aReading] }))).toMatchObject({
+    format: 'native',
+    gateway: 'G-1',
+    identity: 'gateway',
+  })
   expect(decode(message('count/7', ''))).toMatchObject({ format: 'counting', gateway: '7', identity: 'device' })
 })
 
 test('what no format recognises is refused with its payload', () => {
   expect(decoder({ sources: [{ topic: '#' }] })(message('x/y', 'hello'))).toMatchObject({
-    format: '', decoded: { disposition: 'quarantine', reason: 'unknown_format', refusals: [{ payload: 'hello' }] },
+    format: '',
+    decoded: { disposition: 'quarantine', reason: 'unknown_format', refusals: [{ payload: 'hello' }] },
   })
 })
 
 test('a source can name the gateway and pin the format', () => {
   const decode = decoder({ sources: [{ topic: 'site/a/#', gateway: 'G-9', format: 'native', identity: 'device' }] })
-  expect(decode(message('site/a/b', {}))).toMatchObject({ format: 'native', gateway: 'G-9', identity: 'device', decoded: { reason: 'unknown_format' } })
+  expect(decode(message('site/a/b', {}))).toMatchObject({
+    format: 'native',
+    gateway: 'G-9',
+    identity: 'device',
+    decoded: { reason: 'unknown_format' },
+  })
 })
 
 test('a gateway can be told how it is identified and what its format must know', () => {
@@ -63,7 +85,9 @@ test('a format that throws costs its own message only', () => {
 
 test('an impossible value of any format is refused', () => {
   expect(decoder({ sources: [{ topic: '#' }] })(message('count/1', 'mad')).decoded).toMatchObject({
-    disposition: 'quarantine', readings: [], refusals: [{ reason: 'impossible_value', field: 'readings[0].value', device: 'D' }],
+    disposition: 'quarantine',
+    readings: [],
+    refusals: [{ reason: 'impossible_value', field: 'readings[0].value', device: 'D' }],
   })
 })
 

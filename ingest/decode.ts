@@ -62,7 +62,8 @@ export function createDecoder(settings: Settings, formats: readonly GatewayForma
   return (message) => {
     const { topic, payload } = message
     const { source, state } = routeOf(topic)
-    let format = source === undefined || source.format === 'auto' ? formats.find((f) => f.matches(topic, payload)) : byName.get(source.format)
+    let format =
+      source === undefined || source.format === 'auto' ? formats.find((f) => f.matches(topic, payload)) : byName.get(source.format)
     let gateway = source?.gateway ?? format?.gatewayOf(topic, payload) ?? ''
     const own = pinned && Object.hasOwn(settings.gateways, gateway) ? settings.gateways[gateway] : undefined
     if (own?.format !== undefined && own.format !== 'auto') format = byName.get(own.format) ?? format
@@ -78,7 +79,11 @@ export function createDecoder(settings: Settings, formats: readonly GatewayForma
     }
     const general = formatSettings.get(format.name) as Record<string, unknown>
     const decoded = safely(format, payload, {
-      topic, receivedAtMs: message.receivedAtMs, retained: message.retained, state: kept, settings: own === undefined ? general : { ...general, ...own },
+      topic,
+      receivedAtMs: message.receivedAtMs,
+      retained: message.retained,
+      state: kept,
+      settings: own === undefined ? general : { ...general, ...own },
     })
     if (format.name !== 'native') checkReadings(decoded)
     if (aliases !== undefined) rename(decoded, aliases)
@@ -106,7 +111,12 @@ function unknownFormat(message: RawMessage): Decoded {
 
 function whole(reason: 'malformed' | 'unknown_format', message: string, payload: Buffer): Decoded {
   return {
-    disposition: 'quarantine', reason, readings: [], events: [], flags: [], seq: -1,
+    disposition: 'quarantine',
+    reason,
+    readings: [],
+    events: [],
+    flags: [],
+    seq: -1,
     refusals: [{ reason, field: '', message, device: '', payload: payload.subarray(0, PAYLOAD_KEPT).toString('utf8') }],
   }
 }
@@ -119,7 +129,9 @@ function checkReadings(d: Decoded): void {
     d.refusals.push({
       reason: id ? 'impossible_value' : 'bad_schema',
       field: `readings[${i}].${id ? 'value' : 'device'}`,
-      message: id ? `${r.value} is outside ${RANGES[r.quantity].join(' to ')} for ${r.quantity}` : `a device id has 1 to ${ID_LENGTH_MAX} characters`,
+      message: id
+        ? `${r.value} is outside ${RANGES[r.quantity].join(' to ')} for ${r.quantity}`
+        : `a device id has 1 to ${ID_LENGTH_MAX} characters`,
       device: r.device.slice(0, ID_LENGTH_MAX),
       payload: JSON.stringify({ ...r, device: r.device.slice(0, ID_LENGTH_MAX) }),
     })

@@ -1,15 +1,27 @@
 // What a gateway format is: a topic filter and a pure function from bytes to readings. One file per format in formats/.
-import type { EventName, Phase, Quantity } from '#model/quantity.ts'
+
 import type { Refusal } from '#model/outcome.ts'
+import type { EventName, Phase, Quantity } from '#model/quantity.ts'
 
 /**
  * What a message turned out to be (the dispositions of the contract): kept (accept, accept_partial, accept_flagged, accept_other,
  * event, position), refused (quarantine, reject) or understood and passed over (the rest).
  */
 export const DISPOSITIONS = [
-  'accept', 'accept_partial', 'accept_flagged', 'accept_other', 'event', 'position',
-  'quarantine', 'reject',
-  'ignore', 'ignore_stale', 'duplicate', 'status', 'session', 'metadata',
+  'accept',
+  'accept_partial',
+  'accept_flagged',
+  'accept_other',
+  'event',
+  'position',
+  'quarantine',
+  'reject',
+  'ignore',
+  'ignore_stale',
+  'duplicate',
+  'status',
+  'session',
+  'metadata',
 ] as const
 export type Disposition = (typeof DISPOSITIONS)[number]
 

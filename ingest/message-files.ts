@@ -7,7 +7,10 @@ const File = z.looseObject({
   topic: z.string(),
   retain: z.boolean().default(false),
   payload_utf8: z.string().optional(),
-  payload_hex: z.string().regex(/^([0-9a-fA-F]{2})*$/, 'must be pairs of hexadecimal digits').optional(),
+  payload_hex: z
+    .string()
+    .regex(/^([0-9a-fA-F]{2})*$/, 'must be pairs of hexadecimal digits')
+    .optional(),
   payload_base64: z.base64().optional(),
   received_at: z.string().optional(),
   send_after: z.array(z.string()).default([]),
@@ -35,7 +38,11 @@ export function readMessageFile(name: string, text: string): MessageFile | undef
   const receivedAtMs = f.received_at === undefined ? Date.now() : parseIso(f.received_at)
   if (Number.isNaN(receivedAtMs)) throw new Error('received_at must be an ISO 8601 time with a zone')
   return {
-    name, topic: f.topic, payload: Buffer.from(payloads[0] as string, encoding), receivedAtMs, retained: f.retain,
+    name,
+    topic: f.topic,
+    payload: Buffer.from(payloads[0] as string, encoding),
+    receivedAtMs,
+    retained: f.retain,
     sendAfter: f.send_after.map((n) => n.replace(/\.json$/, '')),
   }
 }

@@ -46,7 +46,8 @@ const Known = z.looseObject({
     .default({})
     .superRefine((f, c) => {
       for (const name of Object.keys(f)) {
-        if (!FORMAT_NAMES.includes(name)) c.addIssue({ code: 'custom', path: [name], message: `not a format; there are: ${FORMAT_NAMES.join(', ')}` })
+        if (!FORMAT_NAMES.includes(name))
+          c.addIssue({ code: 'custom', path: [name], message: `not a format; there are: ${FORMAT_NAMES.join(', ')}` })
       }
     }),
   /** Id in messages -> id in the registry. */

@@ -32,7 +32,9 @@ test.each([['$share/g/a'], [''], ['a/#/b'], ['a/b#'], ['a+/b']])('%s is no filte
 })
 
 const level = fc.constantFrom('a', 'b', '+')
-const filter = fc.tuple(fc.array(level, { minLength: 1, maxLength: 3 }), fc.boolean()).map(([l, rest]) => [...l, ...(rest ? ['#'] : [])].join('/'))
+const filter = fc
+  .tuple(fc.array(level, { minLength: 1, maxLength: 3 }), fc.boolean())
+  .map(([l, rest]) => [...l, ...(rest ? ['#'] : [])].join('/'))
 const topic = fc.array(fc.constantFrom('a', 'b'), { minLength: 1, maxLength: 4 }).map((l) => l.join('/'))
 
 test('covering and overlapping mean what they say', () => {

@@ -19,7 +19,12 @@ const id = z.string().min(1).max(ID_LENGTH_MAX)
 const iso = z.string().refine((t) => !Number.isNaN(parseIso(t)), 'ISO 8601 with a zone')
 // A flag or channel is a label: no control characters, which would also break what joins labels.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-const label = (max: number) => z.string().min(1).max(max).regex(/^[^\u0000-\u001f\u007f]*$/)
+const label = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    .regex(/^[^\u0000-\u001f\u007f]*$/)
 
 export const NativeReading = z
   .object({
@@ -41,13 +46,22 @@ export const NativeEvent = z.object({
   ts: iso.nullish(),
   detail: z
     .record(z.string(), z.unknown())
-    .refine((d) => depthOf(d, DETAIL_DEPTH_MAX) <= DETAIL_DEPTH_MAX && JSON.stringify(d).length <= DETAIL_LENGTH_MAX, 'too large or too deep')
+    .refine(
+      (d) => depthOf(d, DETAIL_DEPTH_MAX) <= DETAIL_DEPTH_MAX && JSON.stringify(d).length <= DETAIL_LENGTH_MAX,
+      'too large or too deep',
+    )
     .nullish(),
 })
 
 /** Payload of `telemetry/v1/{gatewayId}/readings`. */
 export const NativeMessage = z.object({
-  seq: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER).nullish().describe("Counts the gateway's messages, so that a hole is visible"),
+  seq: z
+    .number()
+    .int()
+    .nonnegative()
+    .max(Number.MAX_SAFE_INTEGER)
+    .nullish()
+    .describe("Counts the gateway's messages, so that a hole is visible"),
   sentAt: iso.nullish(),
   receivedAt: iso.nullish().describe('Simulation and replay only: when the utility received it'),
   readings: z.array(NativeReading).nullish(),

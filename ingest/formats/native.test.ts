@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { EVENTS, QUANTITIES } from '#model/quantity.ts'
 import type { Decoded, MessageContext } from '../format.ts'
 import { RANGES } from '../ranges.ts'
-import { native } from './native.ts'
 import { NativeEvent, NativeMessage, NativeReading, NativeStatus } from './native.schema.ts'
+import { native } from './native.ts'
 
 const AT = Date.UTC(2026, 2, 1, 10, 15, 5)
 
@@ -18,13 +18,21 @@ const aReading = (over: object = {}) => ({ device: 'W-1', quantity: 'water_volum
 
 test('a full message gives its readings and events', () => {
   const d = decode({
-    seq: 4711, sentAt: '2026-03-01T10:15:03Z',
-    readings: [aReading(), aReading({ device: 'E-1', quantity: 'voltage_v', phase: 'L2', value: 230.1, flags: ['derived'] }),
-      aReading({ quantity: 'active_energy_import_kwh', tariff: 2, channel: 'a' })],
+    seq: 4711,
+    sentAt: '2026-03-01T10:15:03Z',
+    readings: [
+      aReading(),
+      aReading({ device: 'E-1', quantity: 'voltage_v', phase: 'L2', value: 230.1, flags: ['derived'] }),
+      aReading({ quantity: 'active_energy_import_kwh', tariff: 2, channel: 'a' }),
+    ],
     events: [{ device: 'E-1', event: 'power_lost', ts: '2026-03-01T10:15:01Z', detail: { phases: 3 } }],
   })
   expect(d).toEqual({
-    disposition: 'accept', reason: '', seq: 4711, flags: [], refusals: [],
+    disposition: 'accept',
+    reason: '',
+    seq: 4711,
+    flags: [],
+    refusals: [],
     readings: [
       { device: 'W-1', quantity: 'water_volume_m3', tsMs: AT - 5_000, value: 12.5 },
       { device: 'E-1', quantity: 'voltage_v', tsMs: AT - 5_000, value: 230.1, phase: 'L2', flags: ['derived'] },
@@ -99,11 +107,15 @@ test.each<[string, string | Buffer, string]>([
 })
 
 test('1e999 is Infinity to JSON.parse and refused', () => {
-  expect(decode('{"readings":[{"device":"W-1","quantity":"flow_m3h","ts":"2026-03-01T10:15:00Z","value":1e999}]}').reason).toBe('impossible_value')
+  expect(decode('{"readings":[{"device":"W-1","quantity":"flow_m3h","ts":"2026-03-01T10:15:00Z","value":1e999}]}').reason).toBe(
+    'impossible_value',
+  )
 })
 
 test('a prototype key changes nothing', () => {
-  const d = decode('{"__proto__":{"readings":[]},"constructor":1,"readings":[{"__proto__":{"value":1},"device":"W-1","quantity":"flow_m3h"}]}')
+  const d = decode(
+    '{"__proto__":{"readings":[]},"constructor":1,"readings":[{"__proto__":{"value":1},"device":"W-1","quantity":"flow_m3h"}]}',
+  )
   expect(d.refusals).toMatchObject([{ reason: 'bad_schema', field: 'readings[0].value' }])
   expect(({} as Record<string, unknown>).readings).toBeUndefined()
 })
@@ -133,15 +145,25 @@ test('an unknown event is refused alone', () => {
 test('a wrong seq or sentAt is told and costs no reading', () => {
   const d = decode({ seq: -1, sentAt: 'yesterday', readings: [aReading()] })
   expect(d).toMatchObject({ disposition: 'accept', seq: -1 })
-  expect(d.refusals.map((r) => [r.field, r.reason, r.entries])).toEqual([['seq', 'bad_schema', 0], ['sentAt', 'impossible_time', 0]])
+  expect(d.refusals.map((r) => [r.field, r.reason, r.entries])).toEqual([
+    ['seq', 'bad_schema', 0],
+    ['sentAt', 'impossible_time', 0],
+  ])
 })
 
 test('a reading without a time comes out without one', () => {
-  expect(decode({ readings: [aReading({ ts: null }), aReading({ ts: undefined })] }).readings.map((r) => r.tsMs)).toEqual([undefined, undefined])
+  expect(decode({ readings: [aReading({ ts: null }), aReading({ ts: undefined })] }).readings.map((r) => r.tsMs)).toEqual([
+    undefined,
+    undefined,
+  ])
 })
 
 test('a retained message of readings was seen before', () => {
-  expect(decode({ readings: [aReading()] }, undefined, true)).toMatchObject({ disposition: 'duplicate', reason: 'retained_duplicate', readings: [] })
+  expect(decode({ readings: [aReading()] }, undefined, true)).toMatchObject({
+    disposition: 'duplicate',
+    reason: 'retained_duplicate',
+    readings: [],
+  })
 })
 
 test('an empty message is passed over', () => {
@@ -151,44 +173,75 @@ test('an empty message is passed over', () => {
 test('status: online, offline, bad', () => {
   const topic = 'telemetry/v1/G-1/status'
   expect(decode({ online: true, ts: '2026-03-01T10:15:00Z' }, topic)).toMatchObject({
-    disposition: 'status', gatewayOnline: true, flags: [], events: [{ device: 'G-1', event: 'gateway_online', tsMs: AT - 5_000 }],
+    disposition: 'status',
+    gatewayOnline: true,
+    flags: [],
+    events: [{ device: 'G-1', event: 'gateway_online', tsMs: AT - 5_000 }],
   })
   expect(decode({ online: false }, topic, true)).toMatchObject({ gatewayOnline: false, flags: ['gateway_offline'] })
   expect(decode({ online: 'yes' }, topic)).toMatchObject({ disposition: 'quarantine', refusals: [{ field: 'online' }] })
 })
 
 test('a clock message carries the time of a simulation', () => {
-  expect(decode({ now: '2026-03-01T10:15:05Z' }, 'telemetry/v1/sim/clock')).toMatchObject({ disposition: 'ignore', reason: 'clock', receivedAtMs: AT })
+  expect(decode({ now: '2026-03-01T10:15:05Z' }, 'telemetry/v1/sim/clock')).toMatchObject({
+    disposition: 'ignore',
+    reason: 'clock',
+    receivedAtMs: AT,
+  })
   expect(decode({ now: 5 }, 'telemetry/v1/sim/clock').disposition).toBe('quarantine')
 })
 
 test('only its own topics match', () => {
   const matches = (t: string) => native.matches(t, Buffer.alloc(0))
   expect(['telemetry/v1/G 1/readings', 'telemetry/v1/G/status', 'telemetry/v1/G/clock'].every(matches)).toBe(true)
-  expect(['telemetry/v1//readings', 'telemetry/v1/G/other', 'telemetry/v1/G/x/readings', 'telemetry/v2/G/readings', 'v1/G/readings'].some(matches)).toBe(false)
+  expect(
+    ['telemetry/v1//readings', 'telemetry/v1/G/other', 'telemetry/v1/G/x/readings', 'telemetry/v2/G/readings', 'v1/G/readings'].some(
+      matches,
+    ),
+  ).toBe(false)
   expect(native.gatewayOf('telemetry/v1/G 1/readings', Buffer.alloc(0))).toBe('G 1')
 })
 
 describe('the checks agree with the schema', () => {
-  const odd = fc.oneof(fc.constantFrom(null, true, '', [], {}, 0, -1, 1e308, '2026-02-30T00:00:00Z', '1970-01-01T00:00:00Z', '\n', 'x'.repeat(201)), fc.jsonValue({ maxDepth: 2 }))
-  const mostly = <T>(good: fc.Arbitrary<T>) => fc.oneof({ weight: 9, arbitrary: good as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: odd as fc.Arbitrary<unknown> })
+  const odd = fc.oneof(
+    fc.constantFrom(null, true, '', [], {}, 0, -1, 1e308, '2026-02-30T00:00:00Z', '1970-01-01T00:00:00Z', '\n', 'x'.repeat(201)),
+    fc.jsonValue({ maxDepth: 2 }),
+  )
+  const mostly = <T>(good: fc.Arbitrary<T>) =>
+    fc.oneof({ weight: 9, arbitrary: good as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: odd as fc.Arbitrary<unknown> })
   const ts = fc.constantFrom('2026-03-01T10:15:00Z', '2026-03-01T11:15:00.123+01:00', undefined, null)
   const quantity = fc.constantFrom(...QUANTITIES)
   const reading = fc.record(
     {
-      device: mostly(fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' })), quantity: mostly(quantity), ts: mostly(ts),
+      device: mostly(fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' })),
+      quantity: mostly(quantity),
+      ts: mostly(ts),
       value: mostly(fc.oneof(fc.double({ noNaN: true, min: -2_000, max: 2_000 }), fc.constantFrom(...Object.values(RANGES).flat()))),
-      phase: mostly(fc.constantFrom('L1', 'L3', null)), tariff: mostly(fc.integer({ min: 0, max: 5 })),
-      channel: mostly(fc.string({ maxLength: 66 })), flags: mostly(fc.array(fc.string({ maxLength: 66 }), { maxLength: 18 })), raw: fc.jsonValue(),
+      phase: mostly(fc.constantFrom('L1', 'L3', null)),
+      tariff: mostly(fc.integer({ min: 0, max: 5 })),
+      channel: mostly(fc.string({ maxLength: 66 })),
+      flags: mostly(fc.array(fc.string({ maxLength: 66 }), { maxLength: 18 })),
+      raw: fc.jsonValue(),
     },
     { requiredKeys: ['device', 'quantity', 'value'] },
   )
   const event = fc.record(
-    { device: mostly(fc.string({ minLength: 1, maxLength: 201 })), event: mostly(fc.constantFrom(...EVENTS)), ts: mostly(ts), detail: mostly(fc.dictionary(fc.string(), fc.jsonValue())) },
+    {
+      device: mostly(fc.string({ minLength: 1, maxLength: 201 })),
+      event: mostly(fc.constantFrom(...EVENTS)),
+      ts: mostly(ts),
+      detail: mostly(fc.dictionary(fc.string(), fc.jsonValue())),
+    },
     { requiredKeys: ['device', 'event'] },
   )
   const message = fc.record(
-    { seq: mostly(fc.nat()), sentAt: mostly(ts), receivedAt: mostly(ts), readings: mostly(fc.array(mostly(reading), { maxLength: 5 })), events: mostly(fc.array(mostly(event), { maxLength: 3 })) },
+    {
+      seq: mostly(fc.nat()),
+      sentAt: mostly(ts),
+      receivedAt: mostly(ts),
+      readings: mostly(fc.array(mostly(reading), { maxLength: 5 })),
+      events: mostly(fc.array(mostly(event), { maxLength: 3 })),
+    },
     { requiredKeys: ['readings'] },
   )
 
@@ -199,7 +252,10 @@ describe('the checks agree with the schema', () => {
         const text = JSON.stringify(m)
         const arrived = JSON.parse(text) as { readings?: unknown; events?: unknown }
         const d = decode(text)
-        const lists: [string, unknown, { safeParse(v: unknown): { success: boolean } }][] = [['readings', arrived.readings ?? [], NativeReading], ['events', arrived.events ?? [], NativeEvent]]
+        const lists: [string, unknown, { safeParse(v: unknown): { success: boolean } }][] = [
+          ['readings', arrived.readings ?? [], NativeReading],
+          ['events', arrived.events ?? [], NativeEvent],
+        ]
         if (!lists.every(([, v]) => Array.isArray(v))) return void expect(NativeMessage.safeParse(arrived).success).toBe(false)
         for (const [name, list, schema] of lists) {
           for (const [i, entry] of (list as unknown[]).entries()) {
@@ -225,7 +281,11 @@ describe('the checks agree with the schema', () => {
 })
 
 test('no bytes make it throw, and every refusal has a reason', () => {
-  const bytes = fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.json().map((t) => Buffer.from(t)), fc.string({ unit: 'binary' }).map((t) => Buffer.from(t)))
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 300 }),
+    fc.json().map((t) => Buffer.from(t)),
+    fc.string({ unit: 'binary' }).map((t) => Buffer.from(t)),
+  )
   fc.assert(
     fc.property(bytes, fc.constantFrom('readings', 'status', 'clock', 'x'), (b, kind) => {
       const d = decode(Buffer.from(b), `telemetry/v1/G/${kind}`)

@@ -8,7 +8,14 @@ import { parseIso } from '#model/time.ts'
 import type { Decoded, DecodedEvent, DecodedReading, DecodedRefusal, GatewayFormat, MessageContext } from '../format.ts'
 import { inRange, RANGES } from '../ranges.ts'
 import {
-  CHANNEL_LENGTH_MAX, DETAIL_DEPTH_MAX, DETAIL_LENGTH_MAX, depthOf, ENTRIES_MAX, FLAG_LENGTH_MAX, FLAGS_MAX, ID_LENGTH_MAX,
+  CHANNEL_LENGTH_MAX,
+  DETAIL_DEPTH_MAX,
+  DETAIL_LENGTH_MAX,
+  depthOf,
+  ENTRIES_MAX,
+  FLAG_LENGTH_MAX,
+  FLAGS_MAX,
+  ID_LENGTH_MAX,
   MESSAGE_BYTES_MAX,
 } from './native.schema.ts'
 
@@ -131,7 +138,8 @@ function readHead(o: Json, decoded: Decoded): void {
   const seq = seqOf(o.seq)
   if (seq === undefined) decoded.refusals.push(headRefusal('bad_schema', 'seq', 'seq must be an integer from 0', o.seq))
   else decoded.seq = seq
-  if (timeOf(o.sentAt) === null) decoded.refusals.push(headRefusal(badTime(o.sentAt), 'sentAt', 'sentAt must be an ISO 8601 time with a zone', o.sentAt))
+  if (timeOf(o.sentAt) === null)
+    decoded.refusals.push(headRefusal(badTime(o.sentAt), 'sentAt', 'sentAt must be an ISO 8601 time with a zone', o.sentAt))
   const receivedAtMs = timeOf(o.receivedAt)
   if (receivedAtMs === null) {
     decoded.refusals.push(headRefusal(badTime(o.receivedAt), 'receivedAt', 'receivedAt must be an ISO 8601 time with a zone', o.receivedAt))
@@ -172,14 +180,16 @@ function isId(v: unknown): v is string {
 }
 
 function readReading(entry: unknown, i: number, decoded: Decoded): void {
-  const bad = (reason: Refusal, field: string, message: string): void => refuseEntry(decoded, entry, { reason, field: `readings[${i}]${field}`, message })
+  const bad = (reason: Refusal, field: string, message: string): void =>
+    refuseEntry(decoded, entry, { reason, field: `readings[${i}]${field}`, message })
   if (!isObject(entry)) return bad('bad_schema', '', 'a reading must be an object')
   const { device, quantity, value, ts } = entry
   if (!isId(device)) return bad('bad_schema', '.device', `device must be a text of 1 to ${ID_LENGTH_MAX} characters`)
   if (typeof quantity !== 'string') return bad('bad_schema', '.quantity', 'quantity must be a text')
   if (!isQuantity(quantity)) return bad('unknown_quantity', '.quantity', `${quantity.slice(0, 60)} is not a known quantity`)
   if (typeof value !== 'number') return bad('bad_schema', '.value', 'value must be a number')
-  if (!inRange(quantity, value)) return bad('impossible_value', '.value', `${value} is outside ${RANGES[quantity].join(' to ')} for ${quantity}`)
+  if (!inRange(quantity, value))
+    return bad('impossible_value', '.value', `${value} is outside ${RANGES[quantity].join(' to ')} for ${quantity}`)
   const tsMs = timeOf(ts)
   if (tsMs === null) return bad(badTime(ts), '.ts', 'ts must be an ISO 8601 time with a zone')
   const reading: DecodedReading = { device, quantity, value, tsMs }
@@ -200,7 +210,8 @@ function readQualifiers(entry: Json, reading: DecodedReading): [field: string, m
     reading.tariff = tariff
   }
   if (channel !== undefined && channel !== null) {
-    if (!isLabel(channel, CHANNEL_LENGTH_MAX)) return ['channel', `channel must be a text of 1 to ${CHANNEL_LENGTH_MAX} characters without control characters`]
+    if (!isLabel(channel, CHANNEL_LENGTH_MAX))
+      return ['channel', `channel must be a text of 1 to ${CHANNEL_LENGTH_MAX} characters without control characters`]
     reading.channel = channel
   }
   if (flags !== undefined && flags !== null) {
@@ -222,7 +233,8 @@ function isLabel(v: unknown, max: number): v is string {
 }
 
 function readEvent(entry: unknown, i: number, decoded: Decoded): void {
-  const bad = (reason: Refusal, field: string, message: string): void => refuseEntry(decoded, entry, { reason, field: `events[${i}]${field}`, message })
+  const bad = (reason: Refusal, field: string, message: string): void =>
+    refuseEntry(decoded, entry, { reason, field: `events[${i}]${field}`, message })
   if (!isObject(entry)) return bad('bad_schema', '', 'an event must be an object')
   const { device, event, ts, detail } = entry
   if (!isId(device)) return bad('bad_schema', '.device', `device must be a text of 1 to ${ID_LENGTH_MAX} characters`)
@@ -233,7 +245,11 @@ function readEvent(entry: unknown, i: number, decoded: Decoded): void {
   const e: DecodedEvent = { device, event, tsMs }
   if (detail !== undefined && detail !== null) {
     if (!isObject(detail) || depthOf(detail, DETAIL_DEPTH_MAX) > DETAIL_DEPTH_MAX || JSON.stringify(detail).length > DETAIL_LENGTH_MAX) {
-      return bad('bad_schema', '.detail', `detail must be an object, at most ${DETAIL_DEPTH_MAX} deep and ${DETAIL_LENGTH_MAX} characters of JSON`)
+      return bad(
+        'bad_schema',
+        '.detail',
+        `detail must be an object, at most ${DETAIL_DEPTH_MAX} deep and ${DETAIL_LENGTH_MAX} characters of JSON`,
+      )
     }
     e.detail = detail
   }
