@@ -1,7 +1,7 @@
 // The bookkeeping of findings for both stages: ids, revisions, first detection, and that nothing unchanged is said twice.
 import { type Finding, type FindingDraft, findingId } from '#model/finding.ts'
 import { DAY_MS, toIso } from '#model/time.ts'
-import { hashText } from './hash.ts'
+import { hashText } from '#model/hash.ts'
 
 /** An ended finding is forgotten after this much log time; the same onset seen again after that begins at revision 1 again. */
 const REMEMBER_MS = 30 * DAY_MS

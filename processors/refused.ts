@@ -2,7 +2,7 @@
 import type { QuarantineEntry, Refusal } from '#model/outcome.ts'
 import type { MeterEvent, Reading } from '#model/reading.ts'
 import { toIso } from '#model/time.ts'
-import { hashText } from './hash.ts'
+import { hashText } from '#model/hash.ts'
 
 type Why = { reason: Refusal; field: string; message: string }
 

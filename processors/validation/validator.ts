@@ -1,5 +1,5 @@
 // What validation is to a zone's fold: it sees every reading of the zone first and decides what becomes of it.
-// The implementation is in index.ts beside this file; the fold stores, counts and passes on what comes out.
+// The implementation is exported as `validation` from index.ts beside this file; the fold stores, counts and passes on what comes out.
 import type { Operation, ZoneDevice } from '#model/asset.ts'
 import type { Interval, MeterDay } from '#model/interval.ts'
 import type { Refusal } from '#model/outcome.ts'
