@@ -72,7 +72,10 @@ function main(): void {
     return
   }
   const settings = parseSettings(values.settings === undefined ? '' : readFileSync(values.settings, 'utf8'))
-  if (values.messages !== undefined) return decodeFolder(values.messages, createDecoder(settings))
+  if (values.messages !== undefined) {
+    decodeFolder(values.messages, createDecoder(settings))
+    return
+  }
   if (values.topic === undefined) fail(`--topic is missing\n${USAGE}`)
   const receivedAtMs = values['received-at'] === undefined ? Date.now() : parseIso(values['received-at'])
   if (Number.isNaN(receivedAtMs)) fail('--received-at must be an ISO 8601 time with a zone')

