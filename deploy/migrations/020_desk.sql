@@ -92,6 +92,9 @@ CREATE TABLE ticket_changes (
   UNIQUE (ticket_no, command)
 );
 
+-- Where a district or feeder without a shape of its own lies: the middle of its parts.
+CREATE INDEX assets_area ON assets ((coalesce(properties->>'dma', properties->>'feeder', properties->>'transformer')));
+
 -- A report repeated with the same Idempotency-Key finds its ticket.
 CREATE TABLE ticket_reports (
   command text PRIMARY KEY,
