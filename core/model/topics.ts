@@ -13,6 +13,8 @@ export const TOPICS = {
   tickets: 'tickets',
   /** Latest values for the live map and the log clock, key = zone. Short retention; a late joiner reads QuestDB first. */
   live: 'live',
+  /** Positions of crews (CrewPosition of ingest), key = crew. */
+  crews: 'crews',
 } as const
 
 export const TELEMETRY_PARTITIONS_DEFAULT = 8

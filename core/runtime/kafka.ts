@@ -162,6 +162,7 @@ const RETENTION_MS: Record<keyof typeof TOPICS, number> = {
   findings: 90 * DAY,
   tickets: 90 * DAY,
   live: DAY / 24,
+  crews: DAY,
 }
 
 async function withAdmin<T>(kafka: Kafka, use: (admin: Admin) => Promise<T>): Promise<T> {
