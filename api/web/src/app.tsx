@@ -19,7 +19,9 @@ export function App() {
         <Legend />
         <Detail />
         {connection.value === 'lost' && (
-          <div class="banner" role="alert">{t('conn.lost', { s: Math.round(lostSinceMs.value / 1000) })}</div>
+          <div class="banner" role="alert">
+            {t('conn.lost', { s: Math.round(lostSinceMs.value / 1000) })}
+          </div>
         )}
       </main>
       <SidePanel />

@@ -37,13 +37,21 @@ export function Chart(props: { series: Series; label: string; timezone: string }
     const unit = unitOf(quantity)
     const made = new uPlot(
       {
-        width: host.clientWidth, height: host.clientHeight - 32,
+        width: host.clientWidth,
+        height: host.clientHeight - 32,
         tzDate: (s) => uPlot.tzDate(new Date(s * 1000), props.timezone),
-        axes: [{ ...axis, values: (_, splits) => timeLabels(splits, props.timezone) }, { ...axis, size: 56, label: unit, labelSize: 18 }],
+        axes: [
+          { ...axis, values: (_, splits) => timeLabels(splits, props.timezone) },
+          { ...axis, size: 56, label: unit, labelSize: 18 },
+        ],
         series: [
           { value: (_, s) => (s == null ? '—' : (timeLabels([s], props.timezone, true)[0] ?? '')) },
           {
-            label: `${props.label}${unit === '' ? '' : ` (${unit})`}`, stroke: c.warning, width: 1.5, points: { show: false }, spanGaps: false,
+            label: `${props.label}${unit === '' ? '' : ` (${unit})`}`,
+            stroke: c.warning,
+            width: 1.5,
+            points: { show: false },
+            spanGaps: false,
             ...(steps && uPlot.paths.stepped !== undefined ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
           },
         ],

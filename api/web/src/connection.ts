@@ -3,7 +3,19 @@
 import type { AssetFeature } from '#model/asset.ts'
 import type { LiveEventName, LiveEvents } from '#model/live-events.ts'
 import {
-  assets, connection, crews, findings, lostSinceMs, mergeFinding, mergeTicket, mergeValues, nowMs, speed, status, tickets, timezone,
+  assets,
+  connection,
+  crews,
+  findings,
+  lostSinceMs,
+  mergeFinding,
+  mergeTicket,
+  mergeValues,
+  nowMs,
+  speed,
+  status,
+  tickets,
+  timezone,
 } from './store.ts'
 
 const SILENCE_MS = 3000
@@ -34,7 +46,10 @@ export async function get<T>(path: string): Promise<T> {
 /** Exchanges the access token for a session cookie. */
 export async function signIn(token: string): Promise<boolean> {
   const response = await fetch('/v1/session', {
-    method: 'POST', credentials: 'same-origin', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ token }),
+    method: 'POST',
+    credentials: 'same-origin',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ token }),
   })
   return response.ok
 }

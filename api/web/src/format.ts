@@ -3,8 +3,19 @@ import { language } from './i18n.ts'
 
 const DIGITS: Record<string, number> = { pressure_bar: 2, flow_m3h: 1, level_m: 2, power_kw: 1, voltage_v: 0, current_a: 1 }
 const UNITS: Record<string, string> = {
-  pressure_bar: 'bar', flow_m3h: 'm³/h', level_m: 'm', power_kw: 'kW', voltage_v: 'V', current_a: 'A', water_volume_m3: 'm³',
-  gas_volume_m3: 'm³', active_energy_import_kwh: 'kWh', active_energy_export_kwh: 'kWh', temperature_c: '°C', battery_v: 'V', battery_pct: '%',
+  pressure_bar: 'bar',
+  flow_m3h: 'm³/h',
+  level_m: 'm',
+  power_kw: 'kW',
+  voltage_v: 'V',
+  current_a: 'A',
+  water_volume_m3: 'm³',
+  gas_volume_m3: 'm³',
+  active_energy_import_kwh: 'kWh',
+  active_energy_export_kwh: 'kWh',
+  temperature_c: '°C',
+  battery_v: 'V',
+  battery_pct: '%',
 }
 
 export function unitOf(quantity: string): string {
@@ -18,11 +29,23 @@ export function formatValue(quantity: string, value: number): string {
 
 /** `size` of a finding, whose keys end in their unit. */
 export function formatSize(size: Record<string, number>): string {
-  return Object.entries(size).map(([k, v]) => {
-    const [, name = k, unit = ''] = /^(.*?)(M3h|M3|Kwh|Kw|Bar|Lph|Pct|Minutes|Hours)$/.exec(k) ?? []
-    const units: Record<string, string> = { M3h: 'm³/h', M3: 'm³', Kwh: 'kWh', Kw: 'kW', Bar: 'bar', Lph: 'l/h', Pct: '%', Minutes: 'min', Hours: 'h' }
-    return `${name.replace(/([A-Z])/g, ' $1').toLowerCase()} ${Number(v.toPrecision(3))} ${units[unit] ?? ''}`.trim()
-  }).join(' · ')
+  return Object.entries(size)
+    .map(([k, v]) => {
+      const [, name = k, unit = ''] = /^(.*?)(M3h|M3|Kwh|Kw|Bar|Lph|Pct|Minutes|Hours)$/.exec(k) ?? []
+      const units: Record<string, string> = {
+        M3h: 'm³/h',
+        M3: 'm³',
+        Kwh: 'kWh',
+        Kw: 'kW',
+        Bar: 'bar',
+        Lph: 'l/h',
+        Pct: '%',
+        Minutes: 'min',
+        Hours: 'h',
+      }
+      return `${name.replace(/([A-Z])/g, ' $1').toLowerCase()} ${Number(v.toPrecision(3))} ${units[unit] ?? ''}`.trim()
+    })
+    .join(' · ')
 }
 
 function locale(): string {
@@ -30,12 +53,27 @@ function locale(): string {
 }
 
 export function formatTime(ms: number, timezone: string): string {
-  return new Intl.DateTimeFormat(locale(), { timeZone: timezone, month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(ms)
+  return new Intl.DateTimeFormat(locale(), {
+    timeZone: timezone,
+    month: 'short',
+    day: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  }).format(ms)
 }
 
 export function formatClock(ms: number, timezone: string): string {
   return new Intl.DateTimeFormat(locale(), {
-    timeZone: timezone, weekday: 'short', year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
+    timeZone: timezone,
+    weekday: 'short',
+    year: 'numeric',
+    month: 'short',
+    day: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hourCycle: 'h23',
   }).format(ms)
 }
 

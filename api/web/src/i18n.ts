@@ -1,6 +1,6 @@
 // The chosen language; `t` re-renders what reads it because the language is a signal.
 import { signal } from '@preact/signals'
-import { type TextKey, TEXTS } from './texts.ts'
+import { TEXTS, type TextKey } from './texts.ts'
 
 export const LANGUAGES = ['en', 'zh'] as const
 export type Language = (typeof LANGUAGES)[number]

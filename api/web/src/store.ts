@@ -79,11 +79,16 @@ const RANK = { critical: 0, major: 1, minor: 2, warning: 3 }
 
 /** Open findings, most severe first, newest first within a severity. */
 export const openFindings = computed(() =>
-  [...findings.value.values()].filter(isOpen).sort((a, b) => RANK[a.severity] - RANK[b.severity] || b.detectedAt.localeCompare(a.detectedAt)),
+  [...findings.value.values()]
+    .filter(isOpen)
+    .sort((a, b) => RANK[a.severity] - RANK[b.severity] || b.detectedAt.localeCompare(a.detectedAt)),
 )
 
 export const closedFindings = computed(() =>
-  [...findings.value.values()].filter((f) => !isOpen(f)).sort((a, b) => b.updatedAt.localeCompare(a.updatedAt)).slice(0, 50),
+  [...findings.value.values()]
+    .filter((f) => !isOpen(f))
+    .sort((a, b) => b.updatedAt.localeCompare(a.updatedAt))
+    .slice(0, 50),
 )
 
 export function propertiesOf(id: string): AssetProperties | undefined {

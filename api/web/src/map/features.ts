@@ -11,9 +11,22 @@ import type { SourceName } from './style.ts'
 export type Props = Record<string, string | number | boolean>
 
 const KIND_SOURCE: Record<string, SourceName> = {
-  dma: 'zones', junction: 'network', tank: 'network', reservoir: 'network', pipe: 'network', valve: 'network', pump: 'network', substation: 'network', feeder: 'network',
-  pressure_sensor: 'sensors', level_sensor: 'sensors', pump_sensor: 'sensors', flow_meter: 'sensors', transformer: 'transformers',
-  water_meter: 'meters', electric_meter: 'meters',
+  dma: 'zones',
+  junction: 'network',
+  tank: 'network',
+  reservoir: 'network',
+  pipe: 'network',
+  valve: 'network',
+  pump: 'network',
+  substation: 'network',
+  feeder: 'network',
+  pressure_sensor: 'sensors',
+  level_sensor: 'sensors',
+  pump_sensor: 'sensors',
+  flow_meter: 'sensors',
+  transformer: 'transformers',
+  water_meter: 'meters',
+  electric_meter: 'meters',
 }
 
 /** The source an asset is drawn from; undefined when it is not drawn (gateways, plain junctions, things without a place). */
@@ -44,7 +57,13 @@ export function liveProps(f: AssetFeature, values: ReadonlyMap<string, Value> | 
     if (v === undefined) return { state: 'stale', label: '' }
     const state = isStale(f.properties, v.tsMs)
       ? 'stale'
-      : v.value < PRESSURE_VERY_LOW_BAR ? 'critical' : v.value < PRESSURE_LOW_BAR ? 'major' : v.value > PRESSURE_HIGH_BAR ? 'minor' : (worst?.severity ?? 'normal')
+      : v.value < PRESSURE_VERY_LOW_BAR
+        ? 'critical'
+        : v.value < PRESSURE_LOW_BAR
+          ? 'major'
+          : v.value > PRESSURE_HIGH_BAR
+            ? 'minor'
+            : (worst?.severity ?? 'normal')
     return { state, share: Math.max(0, Math.min(1, v.value / PRESSURE_HIGH_BAR)), label: v.value.toFixed(2) }
   }
   if (kind === 'flow_meter' || kind === 'level_sensor' || kind === 'pump_sensor') {
@@ -65,7 +84,12 @@ function transformerProps(f: AssetFeature, values: ReadonlyMap<string, Value> | 
   const tenths = Math.max(0, Math.min(10, Math.round(share * 10)))
   const dark = worst?.kind === 'outage'
   const state = dark ? 'dark' : share > 1 ? 'over' : share > 0.8 ? 'high' : 'normal'
-  const label = v === undefined ? '' : rating === undefined ? formatValue('power_kw', v.value) : `${formatValue('power_kw', v.value)} · ${Math.round(share * 100)} %`
+  const label =
+    v === undefined
+      ? ''
+      : rating === undefined
+        ? formatValue('power_kw', v.value)
+        : `${formatValue('power_kw', v.value)} · ${Math.round(share * 100)} %`
   return { state: worst?.severity ?? 'normal', icon: `tx-${state}-${dark ? 10 : tenths}`, label }
 }
 
@@ -90,9 +114,18 @@ export function centre(f: AssetFeature | undefined): [number, number] | undefine
   const g = f?.geometry
   if (g === null || g === undefined) return undefined
   if (g.type === 'Point') return g.coordinates as [number, number]
-  const ring = (g.type === 'LineString' ? g.coordinates : g.type === 'Polygon' || g.type === 'MultiLineString' ? g.coordinates[0] : g.coordinates[0]?.[0]) as [number, number][]
+  const ring = (
+    g.type === 'LineString'
+      ? g.coordinates
+      : g.type === 'Polygon' || g.type === 'MultiLineString'
+        ? g.coordinates[0]
+        : g.coordinates[0]?.[0]
+  ) as [number, number][]
   if (ring === undefined || ring.length === 0) return undefined
-  if (g.type === 'LineString' && ring.length === 2) return [(ring[0]![0] + ring[1]![0]) / 2, (ring[0]![1] + ring[1]![1]) / 2]
+  const [first, second] = ring
+  if (g.type === 'LineString' && ring.length === 2 && first !== undefined && second !== undefined) {
+    return [(first[0] + second[0]) / 2, (first[1] + second[1]) / 2]
+  }
   if (g.type === 'LineString') return ring[Math.floor(ring.length / 2)]
   const [x, y] = ring.reduce(([sx, sy], [px, py]) => [sx + px, sy + py], [0, 0])
   return [x / ring.length, y / ring.length]
@@ -105,16 +138,20 @@ export function incidentFeatures(findings: readonly Finding[], assets: ReadonlyM
     const at = placeOf(f, assets)
     if (at === undefined) return []
     const label = f.scope.type === 'meter' || f.severity === 'warning' ? '' : `${tData('kind', f.kind)} ${f.scope.id}`
-    return [{
-      type: 'Feature' as const, geometry: { type: 'Point' as const, coordinates: at },
-      properties: { id: f.id, severity: f.severity, rank: RANK[f.severity], label, asset: f.scope.id },
-    }]
+    return [
+      {
+        type: 'Feature' as const,
+        geometry: { type: 'Point' as const, coordinates: at },
+        properties: { id: f.id, severity: f.severity, rank: RANK[f.severity], label, asset: f.scope.id },
+      },
+    ]
   })
 }
 
 export function crewFeatures(crews: readonly CrewView[]): Feature[] {
   return crews.map((c) => ({
-    type: 'Feature', geometry: { type: 'Point', coordinates: [c.lon, c.lat] },
+    type: 'Feature',
+    geometry: { type: 'Point', coordinates: [c.lon, c.lat] },
     properties: { id: c.crew, label: c.crew, icon: c.stale ? 'crew-stale' : 'crew' },
   }))
 }

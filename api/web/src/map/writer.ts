@@ -31,8 +31,15 @@ export class MapWriter {
 
   constructor(container: HTMLElement) {
     this.map = new MapLibreMap({
-      container, style: styleOf(colours.value), center: [0, 0], zoom: 12, attributionControl: false, dragRotate: false, pitchWithRotate: false,
-      fadeDuration: 0, maxZoom: 20,
+      container,
+      style: styleOf(colours.value),
+      center: [0, 0],
+      zoom: 12,
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      fadeDuration: 0,
+      maxZoom: 20,
     })
     this.map.touchZoomRotate.disableRotation()
     this.map.on('load', () => this.begin())
@@ -191,7 +198,9 @@ export class MapWriter {
       if (f === undefined || source === undefined) continue
       const next = this.propsOf(id, f)
       const old = this.shown.get(id)
-      const changes = Object.entries(next).filter(([k, v]) => old?.[k] !== v).map(([key, value]) => ({ key, value }))
+      const changes = Object.entries(next)
+        .filter(([k, v]) => old?.[k] !== v)
+        .map(([key, value]) => ({ key, value }))
       if (changes.length === 0) continue
       this.shown.set(id, { ...old, ...next })
       let diff = diffs.get(source)
@@ -203,7 +212,9 @@ export class MapWriter {
     }
     this.dirty.clear()
     for (const [name, diff] of diffs) {
-      this.source(name)?.updateData(diff).catch((error: unknown) => console.error(`map source ${name}:`, error))
+      this.source(name)
+        ?.updateData(diff)
+        .catch((error: unknown) => console.error(`map source ${name}:`, error))
     }
   }
 }

@@ -9,10 +9,20 @@ import { findings, isOpen, isStale, nowMs, propertiesOf, selected, selectedTick,
 import { FindingRow } from './alarms.tsx'
 
 const QUANTITY_OF: Record<string, string> = {
-  pressure_sensor: 'pressure_bar', flow_meter: 'flow_m3h', level_sensor: 'level_m', pump_sensor: 'pump_running', transformer: 'power_kw',
-  feeder: 'power_kw', dma: 'flow_m3h', water_meter: 'water_volume_m3', electric_meter: 'active_energy_import_kwh',
+  pressure_sensor: 'pressure_bar',
+  flow_meter: 'flow_m3h',
+  level_sensor: 'level_m',
+  pump_sensor: 'pump_running',
+  transformer: 'power_kw',
+  feeder: 'power_kw',
+  dma: 'flow_m3h',
+  water_meter: 'water_volume_m3',
+  electric_meter: 'active_energy_import_kwh',
 }
-const SPANS = [['detail.lastDay', 24], ['detail.lastWeek', 168]] as const
+const SPANS = [
+  ['detail.lastDay', 24],
+  ['detail.lastWeek', 168],
+] as const
 const REFRESH_MS = 10_000
 
 interface ReadingsPage {
@@ -45,8 +55,12 @@ export function Detail() {
     let current = true
     const load = () =>
       loadSeries(id, kind, quantity, hours, nowMs.peek() || Date.now()).then(
-        (s) => { if (current) setSeries(s) },
-        (error: Error) => { if (current) setSeries(error.message) },
+        (s) => {
+          if (current) setSeries(s)
+        },
+        (error: Error) => {
+          if (current) setSeries(error.message)
+        },
       )
     setSeries(null)
     void load()
@@ -59,34 +73,68 @@ export function Detail() {
 
   if (id === null) return null
   void selectedTick.value
-  const about = [...findings.value.values()].filter((f) => isOpen(f) && (f.scope.id === id || f.affected?.includes(id) === true || f.candidates?.some((c) => c.id === id) === true))
+  const about = [...findings.value.values()].filter(
+    (f) => isOpen(f) && (f.scope.id === id || f.affected?.includes(id) === true || f.candidates?.some((c) => c.id === id) === true),
+  )
   const name = asset !== undefined && 'name' in asset && typeof asset.name === 'string' ? asset.name : ''
   return (
     <section class="detail" aria-label={id} data-testid="detail">
       <header>
-        <h2>{id} <small>{kind.replaceAll('_', ' ')} {name}</small></h2>
-        <span class="now">{[...(values.get(id) ?? [])].map(([key, v]) => (
-          <span key={key} class={isStale(asset, v.tsMs) ? 'stale' : ''}>
-            <b>{formatValue(key.split('/')[0] ?? key, v.value)}</b> <small>{t('detail.age', { age: formatAge(nowMs.value - v.tsMs) })}{isStale(asset, v.tsMs) ? ` · ${t('detail.stale')}` : ''}</small>
-          </span>
-        ))}</span>
+        <h2>
+          {id}{' '}
+          <small>
+            {kind.replaceAll('_', ' ')} {name}
+          </small>
+        </h2>
+        <span class="now">
+          {[...(values.get(id) ?? [])].map(([key, v]) => (
+            <span key={key} class={isStale(asset, v.tsMs) ? 'stale' : ''}>
+              <b>{formatValue(key.split('/')[0] ?? key, v.value)}</b>{' '}
+              <small>
+                {t('detail.age', { age: formatAge(nowMs.value - v.tsMs) })}
+                {isStale(asset, v.tsMs) ? ` · ${t('detail.stale')}` : ''}
+              </small>
+            </span>
+          ))}
+        </span>
         <span class="choices">
-          {SPANS.map(([key, h]) => <button type="button" key={key} aria-pressed={hours === h} onClick={() => setHours(h)}>{t(key)}</button>)}
-          <button type="button" aria-label={t('detail.close')} onClick={() => { selected.value = null }}>✕</button>
+          {SPANS.map(([key, h]) => (
+            <button type="button" key={key} aria-pressed={hours === h} onClick={() => setHours(h)}>
+              {t(key)}
+            </button>
+          ))}
+          <button
+            type="button"
+            aria-label={t('detail.close')}
+            onClick={() => {
+              selected.value = null
+            }}
+          >
+            ✕
+          </button>
         </span>
       </header>
       {quantity !== undefined && (
         <div class="chart-box">
-          {series === null ? <p class="empty">{t('detail.loading')}</p>
-            : typeof series === 'string' ? <p class="empty">{t('detail.unavailable', { why: series })}</p>
-              : series.points.length === 0 ? <p class="empty">{t('detail.noData')}</p>
-                : <Chart series={series} label={tData('quantity', quantity)} timezone={timezone.value} />}
+          {series === null ? (
+            <p class="empty">{t('detail.loading')}</p>
+          ) : typeof series === 'string' ? (
+            <p class="empty">{t('detail.unavailable', { why: series })}</p>
+          ) : series.points.length === 0 ? (
+            <p class="empty">{t('detail.noData')}</p>
+          ) : (
+            <Chart series={series} label={tData('quantity', quantity)} timezone={timezone.value} />
+          )}
         </div>
       )}
       {about.length > 0 && (
         <div class="about">
           <h3>{t('detail.findings')}</h3>
-          <ul class="list">{about.map((f) => <FindingRow key={f.id} finding={f} />)}</ul>
+          <ul class="list">
+            {about.map((f) => (
+              <FindingRow key={f.id} finding={f} />
+            ))}
+          </ul>
         </div>
       )}
     </section>

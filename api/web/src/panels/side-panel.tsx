@@ -19,7 +19,15 @@ export function SidePanel() {
     <aside class="side">
       <div role="tablist" class="tabs">
         {TABS.map((name) => (
-          <button type="button" role="tab" key={name} id={`tab-${name}`} aria-selected={tab === name} aria-controls="side-body" onClick={() => setTab(name)}>
+          <button
+            type="button"
+            role="tab"
+            key={name}
+            id={`tab-${name}`}
+            aria-selected={tab === name}
+            aria-controls="side-body"
+            onClick={() => setTab(name)}
+          >
             {t(`tab.${name}`)} {counts[name] !== undefined && <span class="count">{counts[name]}</span>}
           </button>
         ))}

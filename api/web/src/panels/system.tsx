@@ -32,7 +32,15 @@ function usePolled<T>(path: () => string): T | string | null {
   const [data, setData] = useState<T | string | null>(null)
   useEffect(() => {
     let current = true
-    const load = () => get<T>(path()).then((d) => { if (current) setData(d) }, (e: Error) => { if (current) setData(e.message) })
+    const load = () =>
+      get<T>(path()).then(
+        (d) => {
+          if (current) setData(d)
+        },
+        (e: Error) => {
+          if (current) setData(e.message)
+        },
+      )
     void load()
     const timer = setInterval(load, REFRESH_MS)
     return () => {
@@ -53,19 +61,37 @@ export function SystemBoard() {
     <>
       <h3>{t('sys.parts')}</h3>
       <ul class="parts">
-        {(status.value?.parts ?? []).map((p) => <li key={p.part} class={p.state}><b>{p.part}</b> {p.state} <small>{p.detail}</small></li>)}
+        {(status.value?.parts ?? []).map((p) => (
+          <li key={p.part} class={p.state}>
+            <b>{p.part}</b> {p.state} <small>{p.detail}</small>
+          </li>
+        ))}
       </ul>
       <h3>{t('sys.ledger')}</h3>
-      {typeof ledger === 'string' ? <p class="empty">{t('sys.unavailable', { why: ledger })}</p> : ledger !== null && <LedgerTable rows={ledger.entries} />}
+      {typeof ledger === 'string' ? (
+        <p class="empty">{t('sys.unavailable', { why: ledger })}</p>
+      ) : (
+        ledger !== null && <LedgerTable rows={ledger.entries} />
+      )}
       <h3>{t('sys.quarantine')}</h3>
-      {typeof quarantine === 'string' ? <p class="empty">{t('sys.unavailable', { why: quarantine })}</p> : quarantine !== null && (
-        quarantine.entries.length === 0 ? <p class="empty">{t('sys.quarantineNone')}</p> : (
+      {typeof quarantine === 'string' ? (
+        <p class="empty">{t('sys.unavailable', { why: quarantine })}</p>
+      ) : (
+        quarantine !== null &&
+        (quarantine.entries.length === 0 ? (
+          <p class="empty">{t('sys.quarantineNone')}</p>
+        ) : (
           <ul class="quarantine">
             {quarantine.entries.map((q) => (
-              <li key={q.id}><b>{q.reason}</b> {q.device || q.gateway} <small>{q.field} {q.message} · {formatTime(Date.parse(q.receivedAt), timezone.value)}</small></li>
+              <li key={q.id}>
+                <b>{q.reason}</b> {q.device || q.gateway}{' '}
+                <small>
+                  {q.field} {q.message} · {formatTime(Date.parse(q.receivedAt), timezone.value)}
+                </small>
+              </li>
             ))}
           </ul>
-        )
+        ))
       )}
     </>
   )
@@ -91,14 +117,28 @@ function LedgerTable(props: { rows: LedgerRow[] }) {
       <table>
         <caption>{t('sys.hours')}</caption>
         <thead>
-          <tr>{(['gateway', 'received', 'accepted', 'duplicate', 'quarantined', 'stored', 'difference'] as const).map((k) => <th key={k} scope="col">{t(`sys.${k}`)}</th>)}</tr>
+          <tr>
+            {(['gateway', 'received', 'accepted', 'duplicate', 'quarantined', 'stored', 'difference'] as const).map((k) => (
+              <th key={k} scope="col">
+                {t(`sys.${k}`)}
+              </th>
+            ))}
+          </tr>
         </thead>
         <tbody>
-          {[...by.values()].sort((a, b) => Math.abs(b.difference) - Math.abs(a.difference) || a.gateway.localeCompare(b.gateway)).map((r) => (
-            <tr key={r.gateway} class={r.difference === 0 ? '' : 'bad'}>
-              <th scope="row">{r.gateway}</th><td>{r.received}</td><td>{r.accepted}</td><td>{r.duplicate}</td><td>{r.quarantined}</td><td>{r.stored ?? '—'}</td><td>{r.difference}</td>
-            </tr>
-          ))}
+          {[...by.values()]
+            .sort((a, b) => Math.abs(b.difference) - Math.abs(a.difference) || a.gateway.localeCompare(b.gateway))
+            .map((r) => (
+              <tr key={r.gateway} class={r.difference === 0 ? '' : 'bad'}>
+                <th scope="row">{r.gateway}</th>
+                <td>{r.received}</td>
+                <td>{r.accepted}</td>
+                <td>{r.duplicate}</td>
+                <td>{r.quarantined}</td>
+                <td>{r.stored ?? '—'}</td>
+                <td>{r.difference}</td>
+              </tr>
+            ))}
         </tbody>
       </table>
     </div>

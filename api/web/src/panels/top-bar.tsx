@@ -25,9 +25,13 @@ export function TopBar() {
       <Search />
       <span class="choices">
         {LANGUAGES.map((l) => (
-          <button type="button" key={l} aria-pressed={language.value === l} onClick={() => setLanguage(l)}>{l === 'en' ? 'EN' : '中文'}</button>
+          <button type="button" key={l} aria-pressed={language.value === l} onClick={() => setLanguage(l)}>
+            {l === 'en' ? 'EN' : '中文'}
+          </button>
         ))}
-        <button type="button" onClick={toggleTheme}>{t(theme.value === 'dark' ? 'theme.light' : 'theme.dark')}</button>
+        <button type="button" onClick={toggleTheme}>
+          {t(theme.value === 'dark' ? 'theme.light' : 'theme.dark')}
+        </button>
       </span>
     </header>
   )
@@ -45,15 +49,23 @@ function Search() {
   const [missing, setMissing] = useState(false)
   const find = (event: SubmitEvent) => {
     event.preventDefault()
-    const text = String(new FormData(event.currentTarget as HTMLFormElement).get('id') ?? '').trim().toLowerCase()
+    const text = String(new FormData(event.currentTarget as HTMLFormElement).get('id') ?? '')
+      .trim()
+      .toLowerCase()
     const id = [...assets.value.keys()].find((k) => k.toLowerCase() === text)
     setMissing(id === undefined && text !== '')
     if (id !== undefined) selected.value = id
   }
   return (
-    <form class="search" role="search" onSubmit={find}>
-      <input name="id" type="search" aria-label={t('search.label')} placeholder={t('search.label')} onInput={() => setMissing(false)} />
-      {missing && <span class="missing" role="alert">{t('search.none')}</span>}
-    </form>
+    <search class="search">
+      <form onSubmit={find}>
+        <input name="id" type="search" aria-label={t('search.label')} placeholder={t('search.label')} onInput={() => setMissing(false)} />
+        {missing && (
+          <span class="missing" role="alert">
+            {t('search.none')}
+          </span>
+        )}
+      </form>
+    </search>
   )
 }
