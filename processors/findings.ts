@@ -1,7 +1,7 @@
 // The bookkeeping of findings for both stages: ids, revisions, first detection, and that nothing unchanged is said twice.
 import { type Finding, type FindingDraft, findingId } from '#model/finding.ts'
-import { DAY_MS, toIso } from '#model/time.ts'
 import { hashText } from '#model/hash.ts'
+import { DAY_MS, toIso } from '#model/time.ts'
 
 /** An ended finding is forgotten after this much log time; the same onset seen again after that begins at revision 1 again. */
 const REMEMBER_MS = 30 * DAY_MS
@@ -67,7 +67,9 @@ export function forget(book: FindingBook, nowMs: number): void {
 }
 
 function makeRoom(book: FindingBook): void {
-  const oldest = [...book].sort((a, b) => Number(b[1].ended) - Number(a[1].ended) || a[1].updatedMs - b[1].updatedMs || (a[0] < b[0] ? -1 : 1))
+  const oldest = [...book].sort(
+    (a, b) => Number(b[1].ended) - Number(a[1].ended) || a[1].updatedMs - b[1].updatedMs || (a[0] < b[0] ? -1 : 1),
+  )
   for (const [id] of oldest.slice(0, BOOK_MAX / 10)) book.delete(id)
 }
 

@@ -2,13 +2,14 @@
 // State is plain data (objects, arrays, Maps, typed arrays): it must survive structured serialisation, so no class instances,
 // no functions. It is changed in place by its owner, because copying it for each of 100,000 readings a second is waste;
 // nobody else holds a reference to it.
+
+import type { z } from 'zod'
 import type { Operation, ZoneDef, ZoneDevice } from '#model/asset.ts'
 import type { FindingDraft, FindingKind } from '#model/finding.ts'
 import type { Interval } from '#model/interval.ts'
 import type { Quantity } from '#model/quantity.ts'
 import type { MeterEvent, Reading } from '#model/reading.ts'
 import type { GatewayRecord, TickRecord } from '#model/telemetry.ts'
-import type { z } from 'zod'
 
 /** The registry of a zone with its look-up tables, derived from ZoneDef whenever that changes; not part of the state. */
 export interface ZoneContext {
@@ -96,7 +97,11 @@ export interface NetworkDetector<S = unknown, C = unknown> {
   readonly topics: readonly string[]
   readonly settings: z.ZodType<C>
   create(): S
-  onSummary?(state: S, summary: { zone: string; zoneKind: ZoneDef['kind']; topic: string; atMs: number; data: Record<string, unknown> }, ctx: NetworkContext<C>): void
+  onSummary?(
+    state: S,
+    summary: { zone: string; zoneKind: ZoneDef['kind']; topic: string; atMs: number; data: Record<string, unknown> },
+    ctx: NetworkContext<C>,
+  ): void
   onTick?(state: S, nowMs: number, ctx: NetworkContext<C>): void
 }
 

@@ -1,8 +1,8 @@
 import { deserialize, serialize } from 'node:v8'
-import type { Finding } from '#model/finding.ts'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import type { Finding } from '#model/finding.ts'
 import type { NetworkDetector } from './fold.ts'
 import { createNetworkFold, type NetworkState, type StageFollower, type StageRecord } from './network-fold.ts'
 import { START_MS } from './zone-fold.fixture.ts'
@@ -18,11 +18,27 @@ const counter: NetworkDetector<{ n: number; zones: string[] }, Record<string, ne
     s.n += 1
     s.zones.push(summary.zone)
     if (s.n % 3 !== 0) return
-    ctx.emit(summary.zone, { kind: 'leak', scope: { type: 'dma', id: summary.zone }, onsetMs: summary.atMs, severity: 'minor', confidence: 0.5, reason: 'third', evidence: [{ what: 'order', zones: [...s.zones] }] })
+    ctx.emit(summary.zone, {
+      kind: 'leak',
+      scope: { type: 'dma', id: summary.zone },
+      onsetMs: summary.atMs,
+      severity: 'minor',
+      confidence: 0.5,
+      reason: 'third',
+      evidence: [{ what: 'order', zones: [...s.zones] }],
+    })
   },
   onTick(s, nowMs, ctx) {
     if (nowMs % 600_000 !== 0) return
-    ctx.emit('all', { kind: 'leak', scope: { type: 'network', id: 'all' }, onsetMs: START_MS, severity: 'minor', confidence: 0.5, reason: `n${s.n}`, evidence: [] })
+    ctx.emit('all', {
+      kind: 'leak',
+      scope: { type: 'network', id: 'all' },
+      onsetMs: START_MS,
+      severity: 'minor',
+      confidence: 0.5,
+      reason: `n${s.n}`,
+      evidence: [],
+    })
   },
 }
 
@@ -34,7 +50,10 @@ const follower: StageFollower<{ seen: string[] }> = {
 
 function start(restored?: NetworkState, findings: Finding[] = []) {
   const fold = createNetworkFold({
-    detectors: [counter], partitions: 2, follower, onFinding: (f) => void findings.push(f),
+    detectors: [counter],
+    partitions: 2,
+    follower,
+    onFinding: (f) => void findings.push(f),
     onFault: (part, error) => {
       throw new Error(`${part}: ${error}`)
     },
@@ -44,13 +63,34 @@ function start(restored?: NetworkState, findings: Finding[] = []) {
 }
 
 const finding = (zone: string, atMs: number): Finding => ({
-  type: 'finding', id: `low_pressure:sensor:${zone}:${atMs}`, rev: 1, kind: 'low_pressure', scope: { type: 'sensor', id: zone }, zone, startedAt: '', detectedAt: '', updatedAt: '',
-  clearedAt: null, severity: 'minor', confidence: 1, reason: '', evidence: [], detector: '',
+  type: 'finding',
+  id: `low_pressure:sensor:${zone}:${atMs}`,
+  rev: 1,
+  kind: 'low_pressure',
+  scope: { type: 'sensor', id: zone },
+  zone,
+  startedAt: '',
+  detectedAt: '',
+  updatedAt: '',
+  clearedAt: null,
+  severity: 'minor',
+  confidence: 1,
+  reason: '',
+  evidence: [],
+  detector: '',
 })
 
 /** What two partitions with two zones each say, in their own order. */
 const partitions = fc
-  .array(fc.record({ partition: fc.integer({ min: 0, max: 1 }), zone: fc.integer({ min: 0, max: 1 }), gapS: fc.integer({ min: 0, max: 900 }), notice: fc.boolean() }), { maxLength: 40 })
+  .array(
+    fc.record({
+      partition: fc.integer({ min: 0, max: 1 }),
+      zone: fc.integer({ min: 0, max: 1 }),
+      gapS: fc.integer({ min: 0, max: 900 }),
+      notice: fc.boolean(),
+    }),
+    { maxLength: 40 },
+  )
   .map((said) => {
     const lists: StageRecord[][] = [[], []]
     const seqs = new Map<string, number>()
@@ -60,7 +100,11 @@ const partitions = fc
       const zone = `Z${s.partition}${s.zone}`
       const seq = (seqs.get(zone) ?? 0) + 1
       seqs.set(zone, seq)
-      lists[s.partition]?.push(s.notice ? { type: 'notice', zone, seq, atMs, finding: finding(zone, atMs) } : { type: 'summary', zone, zoneKind: 'dma', seq, atMs, topic: 'fact', data: {} })
+      lists[s.partition]?.push(
+        s.notice
+          ? { type: 'notice', zone, seq, atMs, finding: finding(zone, atMs) }
+          : { type: 'summary', zone, zoneKind: 'dma', seq, atMs, topic: 'fact', data: {} },
+      )
     }
     return { lists, endMs: atMs + 7_200_000 }
   })
@@ -115,7 +159,8 @@ describe('the second stage', () => {
 
   test('waits for every partition', () => {
     const { fold, findings } = start()
-    for (let i = 0; i < 3; i++) fold.apply({ type: 'summary', zone: 'A', zoneKind: 'dma', seq: i + 1, atMs: START_MS + i, topic: 'fact', data: {} })
+    for (let i = 0; i < 3; i++)
+      fold.apply({ type: 'summary', zone: 'A', zoneKind: 'dma', seq: i + 1, atMs: START_MS + i, topic: 'fact', data: {} })
     fold.apply({ type: 'watermark', partition: 0, nowMs: START_MS + 1000 })
     expect(findings).toEqual([])
     fold.apply({ type: 'watermark', partition: 1, nowMs: START_MS + 2 })

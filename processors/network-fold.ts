@@ -132,7 +132,8 @@ export class NetworkFold {
   #ticks(beforeMs: number): void {
     const { state } = this
     if (state.tickMs === 0) return
-    if (beforeMs - state.tickMs > CATCH_UP_MAX * STAGE_TICK_MS) state.tickMs = Math.floor(beforeMs / STAGE_TICK_MS) * STAGE_TICK_MS - STAGE_TICK_MS
+    if (beforeMs - state.tickMs > CATCH_UP_MAX * STAGE_TICK_MS)
+      state.tickMs = Math.floor(beforeMs / STAGE_TICK_MS) * STAGE_TICK_MS - STAGE_TICK_MS
     while (state.tickMs + STAGE_TICK_MS < beforeMs) {
       state.tickMs += STAGE_TICK_MS
       state.nowMs = Math.max(state.nowMs, state.tickMs)

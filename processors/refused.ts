@@ -1,12 +1,17 @@
 // Quarantine entries for what the fold itself refuses.
+
+import { hashText } from '#model/hash.ts'
 import type { QuarantineEntry, Refusal } from '#model/outcome.ts'
 import type { MeterEvent, Reading } from '#model/reading.ts'
 import { toIso } from '#model/time.ts'
-import { hashText } from '#model/hash.ts'
 
 type Why = { reason: Refusal; field: string; message: string }
 
-function entry(what: { gateway: string; device: string; receivedAtMs: number; redelivered: boolean }, why: Why, body: object): QuarantineEntry {
+function entry(
+  what: { gateway: string; device: string; receivedAtMs: number; redelivered: boolean },
+  why: Why,
+  body: object,
+): QuarantineEntry {
   const payload = JSON.stringify(body)
   return {
     id: `fold-${hashText(`${why.reason}|${what.gateway}|${what.receivedAtMs}|${payload}`).toString(36)}`,

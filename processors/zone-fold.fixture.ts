@@ -1,9 +1,10 @@
 // A small zone with a plain validator and a talkative detector, for tests of what hosts them.
+
+import { z } from 'zod'
 import type { AssetProperties, ZoneDef, ZoneDevice } from '#model/asset.ts'
 import type { Finding, Summary } from '#model/finding.ts'
 import { isRegister } from '#model/quantity.ts'
 import { qualifier, type Reading, seriesKey } from '#model/reading.ts'
-import { z } from 'zod'
 import type { Detector } from './fold.ts'
 import type { Validator } from './validation/validator.ts'
 import type { ZoneOutputs } from './zone-state.ts'
@@ -11,7 +12,13 @@ import type { ZoneOutputs } from './zone-state.ts'
 export const START_MS = Date.UTC(2026, 2, 1)
 
 export function aDevice(asset: Partial<AssetProperties> & { id: string; kind: AssetProperties['kind'] }, primary = true): ZoneDevice {
-  return { asset: { gateway: 'G1', interval_s: 900, ...asset } as AssetProperties, primary, segment: undefined, lon: undefined, lat: undefined }
+  return {
+    asset: { gateway: 'G1', interval_s: 900, ...asset } as AssetProperties,
+    primary,
+    segment: undefined,
+    lon: undefined,
+    lat: undefined,
+  }
 }
 
 export function aZone(zone = 'Z', devices?: ZoneDevice[], version = '1'): ZoneDef {
@@ -78,9 +85,35 @@ export const plainValidator: Validator<PlainState, Record<string, never>> = {
     if (late) return
     if (isRegister(r.quantity) && s.lastTsMs > 0) {
       const value = r.value - s.lastValue
-      ctx.interval({ meter: r.device, quantity: r.quantity, channel: qualifier(r), startMs: s.lastTsMs, endMs: r.tsMs, value, status: 'actual', reasons: [], rev: 1 }, info)
+      ctx.interval(
+        {
+          meter: r.device,
+          quantity: r.quantity,
+          channel: qualifier(r),
+          startMs: s.lastTsMs,
+          endMs: r.tsMs,
+          value,
+          status: 'actual',
+          reasons: [],
+          rev: 1,
+        },
+        info,
+      )
       s.rev += 1
-      ctx.day({ meter: r.device, quantity: r.quantity, channel: qualifier(r), date: '2026-03-01', value: r.value, actual: s.rev, estimated: 0, missing: 0, rev: s.rev }, info)
+      ctx.day(
+        {
+          meter: r.device,
+          quantity: r.quantity,
+          channel: qualifier(r),
+          date: '2026-03-01',
+          value: r.value,
+          actual: s.rev,
+          estimated: 0,
+          missing: 0,
+          rev: s.rev,
+        },
+        info,
+      )
     }
     s.lastTsMs = r.tsMs
     s.lastValue = r.value
@@ -135,7 +168,13 @@ export const talker: Detector<TalkState, { limit: number }> = {
     ctx.measure('Z', 'flow_m3h', tick.nowMs, s.reads + s.intervals)
     for (const [device, onsetMs] of s.open) {
       ctx.emit({
-        kind: 'low_pressure', scope: { type: 'sensor', id: device }, onsetMs, severity: 'major', confidence: 0.9, reason: 'lasts', evidence: [],
+        kind: 'low_pressure',
+        scope: { type: 'sensor', id: device },
+        onsetMs,
+        severity: 'major',
+        confidence: 0.9,
+        reason: 'lasts',
+        evidence: [],
       })
     }
   },

@@ -1,7 +1,7 @@
 import { deserialize, serialize } from 'node:v8'
-import type { DataRecord, LogRecord } from '#model/telemetry.ts'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { DataRecord, LogRecord } from '#model/telemetry.ts'
 import type { AnyDetector } from './fold.ts'
 import { aDevice, aReading, aZone, collect, plainValidator, START_MS, talker } from './zone-fold.fixture.ts'
 import { createZoneFold, type ZoneFold } from './zone-fold.ts'
@@ -13,10 +13,37 @@ const data = (...readings: DataRecord['readings']): DataRecord => ({ kind: 'data
 
 /** An entry of a log: seconds since the one before, and what came. */
 const entry = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ what: fc.constant('reading' as const), gapS: fc.integer({ min: 0, max: 90 }), device: fc.constantFrom('W1', 'W2', 'P1', 'F1', 'F2', 'X'), lagS: fc.integer({ min: -30, max: 600 }), value: fc.integer({ min: -5, max: 100 }) }) },
-  { weight: 1, arbitrary: fc.record({ what: fc.constant('event' as const), gapS: fc.integer({ min: 0, max: 90 }), device: fc.constantFrom('W1', 'F2', 'X'), lagS: fc.integer({ min: 0, max: 60 }) }) },
-  { weight: 1, arbitrary: fc.record({ what: fc.constant('gateway' as const), gapS: fc.integer({ min: 0, max: 90 }), online: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ what: fc.constant('operation' as const), gapS: fc.integer({ min: 0, max: 90 }), note: fc.constantFrom('a', 'b') }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      what: fc.constant('reading' as const),
+      gapS: fc.integer({ min: 0, max: 90 }),
+      device: fc.constantFrom('W1', 'W2', 'P1', 'F1', 'F2', 'X'),
+      lagS: fc.integer({ min: -30, max: 600 }),
+      value: fc.integer({ min: -5, max: 100 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      what: fc.constant('event' as const),
+      gapS: fc.integer({ min: 0, max: 90 }),
+      device: fc.constantFrom('W1', 'F2', 'X'),
+      lagS: fc.integer({ min: 0, max: 60 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ what: fc.constant('gateway' as const), gapS: fc.integer({ min: 0, max: 90 }), online: fc.boolean() }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      what: fc.constant('operation' as const),
+      gapS: fc.integer({ min: 0, max: 90 }),
+      note: fc.constantFrom('a', 'b'),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ what: fc.constant('tick' as const), gapS: fc.integer({ min: 1, max: 4000 }) }) },
 )
 
@@ -29,11 +56,32 @@ const logs = fc.array(entry, { maxLength: 60 }).map((entries) => {
     const receivedAtMs = nowMs
     if (e.what === 'tick') log.push(tick(nowMs))
     else if (e.what === 'reading') {
-      log.push(data(aReading({ device: e.device, receivedAtMs, tsMs: nowMs - e.lagS * 1000, value: e.value, quantity: e.device.startsWith('W') ? 'water_volume_m3' : 'flow_m3h' })))
+      log.push(
+        data(
+          aReading({
+            device: e.device,
+            receivedAtMs,
+            tsMs: nowMs - e.lagS * 1000,
+            value: e.value,
+            quantity: e.device.startsWith('W') ? 'water_volume_m3' : 'flow_m3h',
+          }),
+        ),
+      )
     } else if (e.what === 'event') {
-      log.push({ kind: 'data', zone: 'Z', readings: [], events: [{ device: e.device, event: 'tamper', tsMs: nowMs - e.lagS * 1000, detail: undefined, gateway: 'G1', receivedAtMs }] })
+      log.push({
+        kind: 'data',
+        zone: 'Z',
+        readings: [],
+        events: [{ device: e.device, event: 'tamper', tsMs: nowMs - e.lagS * 1000, detail: undefined, gateway: 'G1', receivedAtMs }],
+      })
     } else if (e.what === 'gateway') log.push({ kind: 'gateway', zone: 'Z', receivedAtMs, gateway: 'G1', online: e.online, tsMs: nowMs })
-    else log.push({ kind: 'operation', zone: 'Z', receivedAtMs, operation: { knownAtMs: nowMs, kind: 'hydrant', scopeType: 'dma', scope: 'Z', startMs: nowMs, endMs: nowMs + 60_000, note: e.note } })
+    else
+      log.push({
+        kind: 'operation',
+        zone: 'Z',
+        receivedAtMs,
+        operation: { knownAtMs: nowMs, kind: 'hydrant', scopeType: 'dma', scope: 'Z', startMs: nowMs, endMs: nowMs + 60_000, note: e.note },
+      })
   }
   return log
 })
@@ -118,22 +166,41 @@ describe('a zone fold', () => {
   })
 
   test('a finding keeps its id and first detection, counts revisions, and is not repeated unchanged', () => {
-    const at = (s: number, value: number) => data(aReading({ device: 'P1', quantity: 'pressure_bar', tsMs: START_MS + s * 1000, receivedAtMs: START_MS + s * 1000 + 1000, value }))
-    const { findings } = run([zoneRecord(), at(0, 95), tick(START_MS + 60_000), tick(START_MS + 120_000), tick(START_MS + 180_000), at(200, 5)])
-    expect(findings.map((f) => [f.rev, f.reason, f.clearedAt])).toEqual([[1, 'high', null], [2, 'lasts', null], [3, 'low', '2026-03-01T00:03:21Z']])
+    const at = (s: number, value: number) =>
+      data(aReading({ device: 'P1', quantity: 'pressure_bar', tsMs: START_MS + s * 1000, receivedAtMs: START_MS + s * 1000 + 1000, value }))
+    const { findings } = run([
+      zoneRecord(),
+      at(0, 95),
+      tick(START_MS + 60_000),
+      tick(START_MS + 120_000),
+      tick(START_MS + 180_000),
+      at(200, 5),
+    ])
+    expect(findings.map((f) => [f.rev, f.reason, f.clearedAt])).toEqual([
+      [1, 'high', null],
+      [2, 'lasts', null],
+      [3, 'low', '2026-03-01T00:03:21Z'],
+    ])
     expect(new Set(findings.map((f) => f.id)).size).toBe(1)
     expect(findings.map((f) => f.detectedAt)).toEqual(['2026-03-01T00:00:01Z', '2026-03-01T00:00:01Z', '2026-03-01T00:00:01Z'])
   })
 
   test('nothing is found before the warm-up has ended', () => {
     const def = { ...aZone(), warmupUntilMs: START_MS + 3_600_000 }
-    const high = (s: number) => data(aReading({ device: 'P1', quantity: 'pressure_bar', tsMs: START_MS + s * 1000, receivedAtMs: START_MS + s * 1000, value: 95 }))
+    const high = (s: number) =>
+      data(aReading({ device: 'P1', quantity: 'pressure_bar', tsMs: START_MS + s * 1000, receivedAtMs: START_MS + s * 1000, value: 95 }))
     expect(run([zoneRecord(def), high(10)]).findings).toEqual([])
     expect(run([zoneRecord(def), high(10), high(3600)]).findings).toHaveLength(1)
   })
 
   test('a detector that throws is reported and disturbs nobody else', () => {
-    const broken: AnyDetector = { ...talker, name: 'broken', onRead: () => { throw new Error('boom') } }
+    const broken: AnyDetector = {
+      ...talker,
+      name: 'broken',
+      onRead: () => {
+        throw new Error('boom')
+      },
+    }
     const fold = createZoneFold({ ...options, detectors: [broken, talker] })
     const c = collect()
     fold.apply(zoneRecord(), c.out)
@@ -142,7 +209,15 @@ describe('a zone fold', () => {
   })
 
   test('a reading on which validation fails is quarantined', () => {
-    const fold = createZoneFold({ ...options, validator: { ...plainValidator, onReading: () => { throw new Error('boom') } } })
+    const fold = createZoneFold({
+      ...options,
+      validator: {
+        ...plainValidator,
+        onReading: () => {
+          throw new Error('boom')
+        },
+      },
+    })
     const c = collect()
     fold.apply(zoneRecord(), c.out)
     fold.apply(data(aReading()), c.out)
@@ -153,7 +228,12 @@ describe('a zone fold', () => {
   test('settings of the log override, wrong ones are reported and the old ones stay', () => {
     const fold = createZoneFold(options)
     const c = collect()
-    const settings = (limit: unknown, receivedAtMs: number): LogRecord => ({ kind: 'settings', zone: 'Z', receivedAtMs, settings: { talker: { limit } } })
+    const settings = (limit: unknown, receivedAtMs: number): LogRecord => ({
+      kind: 'settings',
+      zone: 'Z',
+      receivedAtMs,
+      settings: { talker: { limit } },
+    })
     fold.apply(zoneRecord(), c.out)
     fold.apply(settings(50, START_MS), c.out)
     fold.apply(data(aReading({ value: 60 })), c.out)
@@ -166,7 +246,15 @@ describe('a zone fold', () => {
     const fold = createZoneFold(options)
     const c = collect()
     fold.apply(zoneRecord(aZone(), START_MS), c.out)
-    fold.apply({ kind: 'data', zone: 'Z', readings: [], events: [{ device: 'W1', event: 'tamper', tsMs: 1, detail: undefined, gateway: 'G1', receivedAtMs: START_MS }] }, c.out)
+    fold.apply(
+      {
+        kind: 'data',
+        zone: 'Z',
+        readings: [],
+        events: [{ device: 'W1', event: 'tamper', tsMs: 1, detail: undefined, gateway: 'G1', receivedAtMs: START_MS }],
+      },
+      c.out,
+    )
     fold.apply(zoneRecord(aZone('Z', [aDevice({ id: 'N', kind: 'water_meter' })], '2'), START_MS + 10), c.out)
     fold.apply(zoneRecord(aZone(), START_MS), c.out)
     expect(fold.def?.version).toBe('2')
@@ -181,7 +269,11 @@ describe('a zone fold', () => {
 
   test('a state saved by another version of a detector is dropped, the others stay', () => {
     const first = run([zoneRecord(), data(aReading({ value: 3 }))])
-    const second = createZoneFold({ ...options, detectors: [{ ...talker, version: 2 }], restored: { def: first.fold.def, state: first.fold.state } })
+    const second = createZoneFold({
+      ...options,
+      detectors: [{ ...talker, version: 2 }],
+      restored: { def: first.fold.def, state: first.fold.state },
+    })
     expect(second.state.detectors.get('talker')).toMatchObject({ version: 2, state: { reads: 0 } })
     expect(second.state.validation).toBe(first.fold.state.validation)
   })

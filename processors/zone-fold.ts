@@ -1,12 +1,12 @@
 // The fold of one zone: validate, store, detect. Pure: records of the log in, outputs to the sinks; its only clock is the log's.
 // The clock moves with every entry, not with every record, so how the log was cut into records changes nothing.
-import type { Operation, ZoneDef, ZoneDevice } from '#model/asset.ts'
+import type { ZoneDef, ZoneDevice } from '#model/asset.ts'
 import type { FindingDraft } from '#model/finding.ts'
 import type { Interval, MeterDay } from '#model/interval.ts'
 import type { LedgerEntry } from '#model/ledger.ts'
 import type { Refusal } from '#model/outcome.ts'
 import type { MeterEvent, Reading } from '#model/reading.ts'
-import type { DataRecord, GatewayRecord, LogRecord, SettingsRecord, TickRecord, ZoneRecord } from '#model/telemetry.ts'
+import type { DataRecord, GatewayRecord, LogRecord, OperationRecord, SettingsRecord, TickRecord, ZoneRecord } from '#model/telemetry.ts'
 import { DAY_MS, HOUR_MS } from '#model/time.ts'
 import { countOpen, forget, record } from './findings.ts'
 import type { AnyDetector, DetectorContext, ValidatedRead, ZoneContext } from './fold.ts'
@@ -111,20 +111,23 @@ export class ZoneFold {
     this.dirty = true
     switch (log.kind) {
       case 'data':
-        return this.#data(log)
+        this.#data(log)
+        break
       case 'tick':
-        return this.#tick(log)
+        this.#tick(log)
+        break
       case 'zone':
-        return this.#zoneRecord(log)
+        this.#zoneRecord(log)
+        break
       case 'operation':
-        this.#advance(log.receivedAtMs)
-        return this.#operation(log.operation)
+        this.#operation(log)
+        break
       case 'gateway':
-        this.#advance(log.receivedAtMs)
-        return this.#gateway(log)
+        this.#gateway(log)
+        break
       case 'settings':
-        this.#advance(log.receivedAtMs)
-        return this.#settings(log)
+        this.#settings(log)
+        break
     }
   }
 
@@ -169,7 +172,11 @@ export class ZoneFold {
     const { nowMs } = this.state
     const { receivedAtMs } = r
     const same =
-      entry !== undefined && entry.gateway === r.gateway && receivedAtMs >= entry.hourMs && receivedAtMs < entry.hourMs + HOUR_MS && nowMs - receivedAtMs < HOUR_MS
+      entry !== undefined &&
+      entry.gateway === r.gateway &&
+      receivedAtMs >= entry.hourMs &&
+      receivedAtMs < entry.hourMs + HOUR_MS &&
+      nowMs - receivedAtMs < HOUR_MS
     if (entry === undefined || !same) {
       entry = entryOf(this.state.ledger, { zone: this.zone, gateway: r.gateway, receivedAtMs, nowMs })
       this.#ledgerEntry = entry
@@ -228,7 +235,9 @@ export class ZoneFold {
     const entry = this.#ledgerEntry as LedgerEntry
     if (info === undefined) {
       entry.quarantined.unknown_device = (entry.quarantined.unknown_device ?? 0) + 1
-      this.#out.quarantine(refusedEvent(e, { reason: 'unknown_device', field: 'device', message: `zone ${this.zone} has no device ${e.device}` }))
+      this.#out.quarantine(
+        refusedEvent(e, { reason: 'unknown_device', field: 'device', message: `zone ${this.zone} has no device ${e.device}` }),
+      )
       return
     }
     if (repeated(this.state.events, `${e.device}|${e.event}`, e.tsMs)) {
@@ -244,11 +253,13 @@ export class ZoneFold {
   }
 
   #gateway(log: GatewayRecord): void {
+    this.#advance(log.receivedAtMs)
     if (repeated(this.state.gateways, log.gateway, `${log.tsMs}|${log.online}`)) return
     this.#detect(this.#hosts, (h) => h.detector.onGateway?.(h.state, log, h.ctx))
   }
 
-  #operation(operation: Operation): void {
+  #operation({ receivedAtMs, operation }: OperationRecord): void {
+    this.#advance(receivedAtMs)
     const known = this.state.operations
     const key = JSON.stringify(operation)
     if (operation.endMs < this.state.nowMs - OPERATION_KEPT_MS || known.some((o) => JSON.stringify(o) === key)) return
@@ -296,10 +307,12 @@ export class ZoneFold {
     // What is remembered of devices and gateways that are gone.
     const gateways = new Set(log.def.gateways.map((g) => g.id))
     for (const id of state.gateways.keys()) if (!gateways.has(id)) state.gateways.delete(id)
-    for (const key of state.events.keys()) if (this.#context?.device(key.slice(0, key.lastIndexOf('|'))) === undefined) state.events.delete(key)
+    for (const key of state.events.keys())
+      if (this.#context?.device(key.slice(0, key.lastIndexOf('|'))) === undefined) state.events.delete(key)
   }
 
   #settings(log: SettingsRecord): void {
+    this.#advance(log.receivedAtMs)
     if (log.receivedAtMs < this.state.settingsAtMs) return
     this.state.settingsAtMs = log.receivedAtMs
     this.state.settings = log.settings
@@ -336,7 +349,10 @@ export class ZoneFold {
     this.#onTick = this.#hosts.filter((h) => h.detector.onTick !== undefined)
     if (!changed) return
     if (hadValidation) this.#validate((v, ctx) => v.onZone?.(this.#validation, ctx))
-    this.#detect(this.#hosts.filter((h) => known.has(h.detector.name)), (h) => h.detector.onZone?.(h.state, h.ctx))
+    this.#detect(
+      this.#hosts.filter((h) => known.has(h.detector.name)),
+      (h) => h.detector.onZone?.(h.state, h.ctx),
+    )
   }
 
   #validate(call: (validator: AnyValidator, ctx: ValidatorContext) => void): void {

@@ -1,6 +1,6 @@
 // Kafka behind one thin file: kafkajs is unmaintained, so nothing else in the project knows its name. Batches in, batches out:
 // one message a send costs forty times as much as a batch.
-import { type Admin, type Consumer, Kafka, logLevel, type PartitionMetadata, Partitioners, type Producer, type RetryOptions } from 'kafkajs'
+import { type Admin, type Consumer, Kafka, logLevel, Partitioners, type PartitionMetadata, type Producer, type RetryOptions } from 'kafkajs'
 import { TOPICS } from '#model/topics.ts'
 import type { Config } from './config.ts'
 
@@ -32,18 +32,24 @@ export function topicName(config: Pick<Config, 'METERSTREAM_PREFIX'>, name: stri
 export function createKafka(config: Pick<Config, 'KAFKA_BROKERS'>, log: KafkaLog, clientId = 'meterstream'): Kafka {
   return new Kafka({
     clientId,
-    brokers: config.KAFKA_BROKERS.split(',').map((b) => b.trim()).filter((b) => b !== ''),
+    brokers: config.KAFKA_BROKERS.split(',')
+      .map((b) => b.trim())
+      .filter((b) => b !== ''),
     connectionTimeout: 5_000,
     requestTimeout: 30_000,
     retry: RETRY,
     logLevel: logLevel.WARN,
-    logCreator: () => ({ namespace, level, log: entry }) => {
-      const { message, timestamp: _at, logger: _logger, stack: _stack, ...fields } = entry
-      // A rebalance and a dropped connection are ordinary life, and the bounded retries of the producer are intended.
-      const ordinary = /rebalanc|re-joining|Limiting retries|Connection (error|timeout)|ECONNREFUSED|Response|Failed to connect/i.test(message)
-      const write = level <= logLevel.WARN && !ordinary ? log.warn : log.debug
-      write.call(log, { kafka: namespace, ...fields }, message)
-    },
+    logCreator:
+      () =>
+      ({ namespace, level, log: entry }) => {
+        const { message, timestamp: _at, logger: _logger, stack: _stack, ...fields } = entry
+        // A rebalance and a dropped connection are ordinary life, and the bounded retries of the producer are intended.
+        const ordinary = /rebalanc|re-joining|Limiting retries|Connection (error|timeout)|ECONNREFUSED|Response|Failed to connect/i.test(
+          message,
+        )
+        const write = level <= logLevel.WARN && !ordinary ? log.warn : log.debug
+        write.call(log, { kafka: namespace, ...fields }, message)
+      },
   })
 }
 
@@ -113,7 +119,13 @@ function byTopic(records: readonly OutRecord[]) {
  */
 export async function createProducer(kafka: Kafka, retry: RetryOptions = RETRY): Promise<RecordProducer> {
   const open = async (): Promise<Producer> => {
-    const p = kafka.producer({ idempotent: true, maxInFlightRequests: 1, createPartitioner: Partitioners.DefaultPartitioner, retry, allowAutoTopicCreation: false })
+    const p = kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      createPartitioner: Partitioners.DefaultPartitioner,
+      retry,
+      allowAutoTopicCreation: false,
+    })
     await p.connect()
     return p
   }
@@ -369,9 +381,12 @@ export async function consume(kafka: Kafka, options: ConsumeOptions): Promise<Re
   }
 
   await start()
-  const watchdog = setInterval(() => {
-    if (busy === 0 && Date.now() - lastSign > stallMs) replace('no sign of life')
-  }, Math.min(5_000, stallMs))
+  const watchdog = setInterval(
+    () => {
+      if (busy === 0 && Date.now() - lastSign > stallMs) replace('no sign of life')
+    },
+    Math.min(5_000, stallMs),
+  )
   watchdog.unref()
 
   return {

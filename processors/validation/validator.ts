@@ -1,11 +1,12 @@
 // What validation is to a zone's fold: it sees every reading of the zone first and decides what becomes of it.
 // The implementation is exported as `validation` from index.ts beside this file; the fold stores, counts and passes on what comes out.
+
+import type { z } from 'zod'
 import type { Operation, ZoneDevice } from '#model/asset.ts'
 import type { Interval, MeterDay } from '#model/interval.ts'
 import type { Refusal } from '#model/outcome.ts'
 import type { MeterEvent, Reading } from '#model/reading.ts'
 import type { TickRecord } from '#model/telemetry.ts'
-import type { z } from 'zod'
 import type { ValidatedRead, ZoneContext } from '../fold.ts'
 
 /**

@@ -1,0 +1,2 @@
+// The validator of every zone.
+export { minimal as validation } from './minimal.ts'
