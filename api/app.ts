@@ -1,0 +1,53 @@
+// What a route file gets: the application with zod types, and the things behind it. Nothing in here listens or connects.
+import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { Registry } from '#runtime/metrics.ts'
+import type { Log } from '#runtime/log.ts'
+import type { Pool } from '#runtime/postgres.ts'
+import type { QuestDb } from '#runtime/questdb.ts'
+import type { Auth } from './auth.ts'
+import type { Live } from './live/live.ts'
+
+export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, ZodTypeProvider>
+
+export interface ApiDeps {
+  pool: Pool
+  questdb: QuestDb
+  /** Prefix of QuestDB tables. */
+  prefix: string
+  auth: Auth
+  live: Live
+  registry: Registry
+  log: Log
+  /** The log's clock, epoch ms; the wall clock before the log has one. */
+  nowMs(): number
+  /** Folder of the built page; left out when there is none. */
+  webDir?: string
+  limits?: Partial<Limits>
+}
+
+export interface Limits {
+  /** Requests a second and address, sustained. */
+  requestsPerSecond: number
+  requestsBurst: number
+  /** Wrong tokens an address may send before it has to wait. */
+  failuresBurst: number
+  bodyBytes: number
+  liveClients: number
+}
+
+export const LIMITS: Limits = { requestsPerSecond: 50, requestsBurst: 200, failuresBurst: 20, bodyBytes: 1_048_576, liveClients: 500 }
+
+/** Tags of the OpenAPI document, in its order. */
+export const TAGS = {
+  live: 'Live: the map, findings and tickets as they happen',
+  registry: 'Registry: what exists and who measures it',
+  data: 'Readings and validated intervals',
+  billing: 'Billing feed',
+  findings: 'Findings of the detectors',
+  tickets: 'The ticket desk',
+  tmf621: 'TM Forum TMF621 trouble ticket',
+  proof: 'Ledger and quarantine: nothing is lost',
+  system: 'Health, metrics, session',
+} as const
+export type Tag = keyof typeof TAGS
