@@ -6,16 +6,40 @@ const port = z.coerce.number().int().min(1).max(65_535)
 
 export const ConfigSchema = z.object({
   METERSTREAM_DATA_DIR: z.string().default('.meterstream').describe('Folder for local servers, spools and secrets'),
-  METERSTREAM_PREFIX: z.string().regex(/^[a-z0-9_]*$/).default('').describe('Prefix of topics, groups and tables; lets several systems share servers'),
-  METERSTREAM_CLOCK: z.enum(['wall', 'messages']).default('wall').describe('wall: time of receipt is now; messages: messages carry it (simulation and replay only)'),
+  METERSTREAM_PREFIX: z
+    .string()
+    .regex(/^[a-z0-9_]*$/)
+    .default('')
+    .describe('Prefix of topics, groups and tables; lets several systems share servers'),
+  METERSTREAM_CLOCK: z
+    .enum(['wall', 'messages'])
+    .default('wall')
+    .describe('wall: time of receipt is now; messages: messages carry it (simulation and replay only)'),
   METERSTREAM_TIMEZONE: z.string().default('UTC').describe('IANA time zone of the utility; an imported data set overrides it'),
   METERSTREAM_SETTINGS: z.string().default('').describe('JSON file with sources, format settings and detector settings'),
   KAFKA_BROKERS: z.string().default('127.0.0.1:9092').describe('Comma-separated host:port'),
-  KAFKA_TELEMETRY_PARTITIONS: z.coerce.number().int().min(1).max(1024).default(8).describe('Partitions of the telemetry topic, at creation'),
+  KAFKA_TELEMETRY_PARTITIONS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1024)
+    .default(8)
+    .describe('Partitions of the telemetry topic, at creation'),
   MQTT_URL: z.string().default('mqtt://127.0.0.1:1883').describe('Broker'),
   MQTT_USERNAME: z.string().default(''),
   MQTT_PASSWORD: z.string().default(''),
-  MQTT_POOL: z.coerce.number().int().min(1).max(256).default(4).describe('Connections of the shared subscription; 1 when the clock is messages, so that order is kept'),
+  MQTT_POOL: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(256)
+    .default(4)
+    .describe('Connections of the shared subscription; 1 when the clock is messages, so that order is kept'),
+  INGEST_INSTANCE: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]{1,40}$/)
+    .default('ingest')
+    .describe('Name of this ingest, fixed: the broker keeps its session under it; several ingests need several names'),
   QUESTDB_URL: z.string().default('http://127.0.0.1:9000').describe('HTTP endpoint'),
   POSTGRES_URL: z.string().default('postgres://meterstream@127.0.0.1:5432/meterstream'),
   HTTP_HOST: z.string().default('127.0.0.1').describe('Address that the services listen on'),
@@ -30,7 +54,9 @@ export type Config = z.infer<typeof ConfigSchema>
 
 /** @throws Error with one line per wrong variable, naming it and the reason. */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  const known = Object.fromEntries(Object.keys(ConfigSchema.shape).flatMap((k) => (env[k] === undefined || env[k] === '' ? [] : [[k, env[k]]])))
+  const known = Object.fromEntries(
+    Object.keys(ConfigSchema.shape).flatMap((k) => (env[k] === undefined || env[k] === '' ? [] : [[k, env[k]]])),
+  )
   const parsed = ConfigSchema.safeParse(known)
   if (parsed.success) return parsed.data
   throw new Error(parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('\n'))
