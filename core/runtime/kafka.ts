@@ -175,7 +175,6 @@ const RETENTION_MS: Record<keyof typeof TOPICS, number> = {
   tickets: 90 * DAY,
   live: DAY / 24,
   crews: DAY,
-  crews: DAY,
 }
 
 async function withAdmin<T>(kafka: Kafka, use: (admin: Admin) => Promise<T>): Promise<T> {
