@@ -122,9 +122,8 @@ async function main() {
   const node = realNode()
   const env = { ...process.env, PATH: `${dirname(pinnedNode())}:${process.env.PATH}` }
   const child = spawn(node, [...flags, join(ROOT, entry), ...args], { stdio: 'inherit', env })
-  // The terminal sends Ctrl-C to the child as well; we wait for its orderly end. A kill of this process is passed on.
-  process.on('SIGINT', () => undefined)
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  // Signals are the child's business: we pass them on and wait for its orderly end.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.once('error', (error) => fail(`${node}: ${error.message}`))
   child.once('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
 }

@@ -1,7 +1,7 @@
 // Child processes that never outlive their parent, and pid files that tell a leftover of a crashed run from a stranger.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
@@ -117,8 +117,9 @@ const watcher = new Watcher()
 
 export interface SpawnSpec {
   name: string
-  /** Log and pid file go here. */
+  /** The pid file goes here, and the log when there is no `logDir`. */
   dir: string
+  logDir?: string
   command: string
   args: string[]
   env?: Record<string, string>
@@ -126,8 +127,8 @@ export interface SpawnSpec {
   uid?: number
   gid?: number
   stopSignal: NodeJS.Signals
-  /** Adds an IPC channel: the child then stops itself when it closes. */
-  ipc?: boolean
+  /** Adds an IPC channel: the child then stops itself when it closes. Messages of the child come here. */
+  onMessage?: (message: unknown) => void
 }
 
 export interface Spawned {
@@ -145,18 +146,20 @@ export function openLog(path: string): number {
 
 /** Starts a child in its own session, with its output in `<dir>/<name>.log`, its pid in `<dir>/<name>.pid`, ended when we are gone. */
 export function spawnWatched(spec: SpawnSpec): Spawned {
-  const logPath = join(spec.dir, `${spec.name}.log`)
+  const logPath = join(spec.logDir ?? spec.dir, `${spec.name}.log`)
+  mkdirSync(dirname(logPath), { recursive: true })
   const pidPath = join(spec.dir, `${spec.name}.pid`)
   const log = openLog(logPath)
   const child = spawn(spec.command, spec.args, {
     detached: true,
-    stdio: spec.ipc === true ? ['ignore', log, log, 'ipc'] : ['ignore', log, log],
+    stdio: spec.onMessage === undefined ? ['ignore', log, log] : ['ignore', log, log, 'ipc'],
     env: { ...process.env, ...spec.env },
     ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
     ...(spec.uid === undefined ? {} : { uid: spec.uid }),
     ...(spec.gid === undefined ? {} : { gid: spec.gid }),
   })
   closeSync(log)
+  if (spec.onMessage !== undefined) child.on('message', spec.onMessage)
   const pid = child.pid
   const exited = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message))
@@ -173,7 +176,7 @@ export function spawnWatched(spec: SpawnSpec): Spawned {
 }
 
 /** Last lines of a log, for an error message. */
-export function logTail(path: string, lines = 6): string {
+export function logTail(path: string, lines = 15): string {
   if (!existsSync(path)) return ''
   return readFileSync(path, 'utf8').trimEnd().split('\n').slice(-lines).join('\n')
 }

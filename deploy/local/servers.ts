@@ -16,11 +16,16 @@ export { PortTaken } from './ports.ts'
 export { SERVER_NAMES, type ServerName } from './spec.ts'
 
 export const DEFAULT_PORTS: Record<ServerName, number> = { kafka: 9092, questdb: 9000, postgres: 5432, mqtt: 1883 }
-const VARIABLES: Record<ServerName, string> = { kafka: 'KAFKA_BROKERS', questdb: 'QUESTDB_URL', postgres: 'POSTGRES_URL', mqtt: 'MQTT_URL' }
-const TITLES: Record<ServerName, string> = { kafka: 'Kafka', questdb: 'QuestDB', postgres: 'PostgreSQL', mqtt: 'mosquitto' }
+export const SERVER_VARIABLES: Record<ServerName, string> = {
+  kafka: 'KAFKA_BROKERS',
+  questdb: 'QUESTDB_URL',
+  postgres: 'POSTGRES_URL',
+  mqtt: 'MQTT_URL',
+}
+export const SERVER_TITLES: Record<ServerName, string> = { kafka: 'Kafka', questdb: 'QuestDB', postgres: 'PostgreSQL', mqtt: 'mosquitto' }
 
 export interface StartOptions {
-  /** Each server gets a folder in here. Data in it is used again. */
+  /** Each server gets a folder in here, all logs are in its folder `logs`. Data in it is used again. */
   dir: string
   /** `auto` takes free ports; missing entries are the usual ones. */
   ports?: 'auto' | Partial<Record<ServerName, number>>
@@ -52,6 +57,8 @@ interface Running {
   child: Spawned
   stopping: boolean
   alive: boolean
+  /** It has served: an end before is told by the promise of its start, an end after by onExit. */
+  served: boolean
 }
 
 /** Clients stop first, so the log outlives those who write to it. */
@@ -79,14 +86,21 @@ export async function startServers(options: StartOptions): Promise<Servers> {
 
   const launch = async (name: ServerName) => {
     const spec = await specOf(name, dirs[name], ports[name], controllerPort, as)
-    const entry: Running = { spec, child: spawnWatched(spec), stopping: false, alive: true }
+    const entry: Running = {
+      spec,
+      child: spawnWatched({ ...spec, logDir: join(dir, 'logs') }),
+      stopping: false,
+      alive: true,
+      served: false,
+    }
     running.set(name, entry)
     void entry.child.exited.then((how) => {
       entry.alive = false
-      if (!entry.stopping && running.get(name) === entry) options.onExit?.(name, how)
+      if (entry.served && !entry.stopping && running.get(name) === entry) options.onExit?.(name, how)
     })
     await untilReady(entry)
-    say(`${TITLES[name]}: serves on 127.0.0.1:${ports[name]}`)
+    entry.served = true
+    say(`${SERVER_TITLES[name]}: serves on 127.0.0.1:${ports[name]}`)
   }
   const stopOne = async (name: ServerName) => {
     const entry = running.get(name)
@@ -133,14 +147,14 @@ export async function startServers(options: StartOptions): Promise<Servers> {
       },
     },
     env: urls,
-    logPath: (name) => join(dirs[name], `${name}.log`),
+    logPath: (name) => join(dir, 'logs', `${name}.log`),
     stop,
     kill: (name, signal) => void process.kill(pidOf(name), signal),
     start: async (name) => {
       const entry = running.get(name)
       // A server that was just killed may still be ending.
       if (entry?.alive === true) await Promise.race([entry.child.exited, sleep(entry.spec.stopMsMax)])
-      if (entry?.alive === true) throw new Error(`${TITLES[name]} still runs`)
+      if (entry?.alive === true) throw new Error(`${SERVER_TITLES[name]} still runs`)
       await launch(name)
     },
   }
@@ -157,7 +171,7 @@ function addresses(
     postgres: () => postgresUrl(dirs.postgres, ports.postgres),
     mqtt: () => `mqtt://127.0.0.1:${ports.mqtt}`,
   }
-  return Object.fromEntries(names.map((n) => [VARIABLES[n], make[n]()]))
+  return Object.fromEntries(names.map((n) => [SERVER_VARIABLES[n], make[n]()]))
 }
 
 /** Folders by server; those that run as another user move out when they could not reach `dir`. */
@@ -173,6 +187,12 @@ export function removeServerData(dir: string): void {
   }
 }
 
+/** Ends all servers of `dir` that a crashed run left behind. @throws Error when the run that started them is alive. */
+export async function endLeftovers(dir: string, say: Say): Promise<void> {
+  for (const base of new Set([resolve(dir), fallbackDir(dir)]))
+    for (const name of SERVER_NAMES) await endLeftover(name, join(base, name), say)
+}
+
 /** Ends what a crashed run left behind. @throws Error when the run that started it is alive: the folder is in use. */
 async function endLeftover(name: ServerName, dir: string, say: Say): Promise<void> {
   const path = join(dir, `${name}.pid`)
@@ -182,7 +202,7 @@ async function endLeftover(name: ServerName, dir: string, say: Say): Promise<voi
     if (left.ownerAlive && left.ownerPid !== process.pid) {
       throw new Error(`${dir} is in use by process ${left.ownerPid}: stop it first, or set METERSTREAM_DATA_DIR to another folder`)
     }
-    say(`${TITLES[name]}: ending process ${left.pid}, left from a run that crashed`)
+    say(`${SERVER_TITLES[name]}: ending process ${left.pid}, left from a run that crashed`)
     await endProcess(left.pid, name === 'postgres' ? 'SIGINT' : 'SIGTERM', 10_000)
   }
   rmSync(path, { force: true })
@@ -198,7 +218,7 @@ async function choosePorts(
   for (const [i, name] of SERVER_NAMES.entries())
     ports[name] = wanted === 'auto' ? (free[i] as number) : (wanted?.[name] ?? DEFAULT_PORTS[name])
   for (const name of names) {
-    if ((await portProblem(ports[name])) !== undefined) throw new PortTaken(ports[name], TITLES[name], VARIABLES[name])
+    if ((await portProblem(ports[name])) !== undefined) throw new PortTaken(ports[name], SERVER_TITLES[name], SERVER_VARIABLES[name])
   }
   return { ports, controllerPort: free[SERVER_NAMES.length] as number }
 }
@@ -221,7 +241,9 @@ async function untilReady(entry: Running): Promise<void> {
   let last = 'no answer'
   for (const started = performance.now(); performance.now() - started < spec.readyMsMax; ) {
     if (!entry.alive)
-      throw new Error(`${TITLES[spec.name]} ended (${await child.exited}); its log, ${child.logPath}, ends:\n${logTail(child.logPath)}`)
+      throw new Error(
+        `${SERVER_TITLES[spec.name]} ended (${await child.exited}); its log, ${child.logPath}, ends:\n${logTail(child.logPath)}`,
+      )
     try {
       await spec.ready()
       return
@@ -232,6 +254,6 @@ async function untilReady(entry: Running): Promise<void> {
   }
   await endProcess(child.pid, spec.stopSignal, spec.stopMsMax)
   throw new Error(
-    `${TITLES[spec.name]} did not serve within ${spec.readyMsMax / 1000} s (${last}); its log, ${child.logPath}, ends:\n${logTail(child.logPath)}`,
+    `${SERVER_TITLES[spec.name]} did not serve within ${spec.readyMsMax / 1000} s (${last}); its log, ${child.logPath}, ends:\n${logTail(child.logPath)}`,
   )
 }
