@@ -86,3 +86,8 @@ export async function closeAll(parts: readonly { part: string; close: () => Prom
   }
   return failed
 }
+
+/** Tells a supervisor how far a long job is, in a few words for its status line; nothing without one. */
+export function reportProgress(text: string): void {
+  if (process.connected) process.send?.({ type: 'progress', text })
+}

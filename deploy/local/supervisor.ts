@@ -277,7 +277,7 @@ function ourServices(config: Config, env: Record<string, string>, dataDir: strin
 function feederOf(source: Source, options: SystemOptions, env: Record<string, string>, dataDir: string): Service | undefined {
   const common = { env, logDir: join(dataDir, 'logs'), say: options.say }
   if (source.kind === 'town') {
-    const args = ['--data', source.dir, ...options.simulatorArgs]
+    const args = ['--dir', source.dir, ...options.simulatorArgs]
     return service({ ...common, name: 'simulator', what: 'a town of gateways', entry: 'simulators/main.ts', args })
   }
   if (source.kind !== 'data') return undefined
@@ -307,7 +307,7 @@ function liveNumbers(services: readonly Service[], feeder: Service | undefined):
       rate = ((readings - last.readings) * 1000) / (atMs - last.atMs)
       last = { readings, atMs }
     }
-    const logSeconds = metric('processors', 'meterstream_log_time_seconds')
+    const logSeconds = metric('processors', 'meterstream_log_clock_seconds')
     return {
       readingsPerS: rate,
       lagRecords: metric('processors', 'meterstream_log_lag_records'),
