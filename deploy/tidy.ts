@@ -34,7 +34,9 @@ const below =
 const model = below('core/model/')
 const core = below('core/model/', 'core/runtime/')
 const processorsRim = (path: string) =>
-  below('processors/runner/', 'processors/sinks/')(path) || (path.startsWith('processors/') && isRoot(path))
+  below('processors/runner/', 'processors/sinks/')(path) ||
+  ['processors/metrics.ts', 'processors/service.ts'].includes(path) ||
+  (path.startsWith('processors/') && isRoot(path))
 const INGEST_PURE = ['decode', 'format', 'ranges', 'settings', 'topic-filter', 'registry-view'].map((n) => `ingest/${n}.ts`)
 const ingestPure = (path: string) => path.startsWith('ingest/formats/') || INGEST_PURE.includes(path)
 
