@@ -255,18 +255,20 @@ export async function ticketsByNo(db: Queryable, nos: readonly number[]): Promis
 }
 
 /** Columns that a list may be narrowed by, by equality. */
-export const TICKET_FILTERS = { state: 'state', class: 'class', priority: 'priority', severity: 'severity', zone: 'zone', scope: 'scope_id', assignee: 'assignee', key: 'key' } as const
+export const TICKET_FILTERS = { state: 'state', class: 'class', priority: 'priority', severity: 'severity', zone: 'zone', scope: 'scope_id', assignee: 'assignee', key: 'key', no: 'no' } as const
 export type TicketFilter = { [K in keyof typeof TICKET_FILTERS]?: readonly (string | number)[] }
 
 export interface TicketQuery {
   filter: TicketFilter
   /** Only those that are not closed. */
   open?: boolean
-  /** `queue`: most urgent first; `newest`: last opened first. */
-  order: 'queue' | 'newest'
+  /** `queue`: most urgent first; `newest`, `oldest`: by number. */
+  order: keyof typeof ORDERS
   offset: number
   limit: number
 }
+
+const ORDERS = { queue: 'priority, resolve_due_ms, no', newest: 'no DESC', oldest: 'no' } as const
 
 const OPEN = "state IN ('received', 'reviewed', 'dispatched', 'in_progress', 'verify', 'resolved', 'confirmed')"
 
@@ -280,10 +282,9 @@ export async function listTickets(db: Queryable, q: TicketQuery): Promise<{ tick
     where.push(`${TICKET_FILTERS[name]} = ANY($${values.length})`)
   }
   const clause = where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`
-  const order = q.order === 'queue' ? 'priority, resolve_due_ms, no' : 'no DESC'
   const count = await db.query<{ n: number }>(`SELECT count(*) AS n FROM tickets${clause}`, values)
   const { rows } = await db.query<TicketRow>(
-    `${SELECT}${clause} ORDER BY ${order} OFFSET $${values.length + 1} LIMIT $${values.length + 2}`,
+    `${SELECT}${clause} ORDER BY ${ORDERS[q.order]} OFFSET $${values.length + 1} LIMIT $${values.length + 2}`,
     [...values, q.offset, q.limit],
   )
   return { tickets: rows.map(fromRow), total: count.rows[0]?.n ?? 0 }
@@ -300,9 +301,21 @@ export async function recentTickets(db: Queryable, sinceMs: number, limit: numbe
 }
 
 export async function changesOf(db: Queryable, no: number): Promise<Change[]> {
-  const { rows } = await db.query<{ version: number; at_ms: number; who: string; action: Change['action']; from_state: TicketState | null; to_state: TicketState; reason: string; note: string }>(
-    'SELECT version, at_ms, who, action, from_state, to_state, reason, note FROM ticket_changes WHERE ticket_no = $1 ORDER BY version',
-    [no],
+  return (await changesOfMany(db, [no])).get(no) ?? []
+}
+
+/** Changes by number of the ticket, oldest first. */
+export async function changesOfMany(db: Queryable, nos: readonly number[]): Promise<Map<number, Change[]>> {
+  const { rows } = await db.query<{ ticket_no: number; version: number; at_ms: number; who: string; action: Change['action']; from_state: TicketState | null; to_state: TicketState; reason: string; note: string }>(
+    'SELECT ticket_no, version, at_ms, who, action, from_state, to_state, reason, note FROM ticket_changes WHERE ticket_no = ANY($1) ORDER BY ticket_no, version',
+    [nos],
   )
-  return rows.map((r) => ({ version: r.version, atMs: r.at_ms, who: r.who, action: r.action, from: r.from_state, to: r.to_state, reason: r.reason, note: r.note }))
+  const out = new Map<number, Change[]>()
+  for (const r of rows) {
+    const change: Change = { version: r.version, atMs: r.at_ms, who: r.who, action: r.action, from: r.from_state, to: r.to_state, reason: r.reason, note: r.note }
+    const list = out.get(r.ticket_no)
+    if (list === undefined) out.set(r.ticket_no, [change])
+    else list.push(change)
+  }
+  return out
 }

@@ -12,7 +12,7 @@ import { DESK_CHANNEL, recentTickets, ticketsByNo } from '../desk/store.ts'
 import { viewOf } from '../desk/ticket.ts'
 import { findingsById, recentFindings } from '../queries/findings.ts'
 import type { Live } from './live.ts'
-import { LISTED_MAX, RECENT_MS } from './picture.ts'
+import { KEPT_MAX, RECENT_MS } from './picture.ts'
 
 export interface FeedOptions {
   kafka: Kafka
@@ -49,11 +49,17 @@ export async function startFeed(options: FeedOptions): Promise<Feed> {
 
 async function startTopics({ kafka, config, live, instance, log }: FeedOptions): Promise<RecordConsumer> {
   const topics = { live: topicName(config, TOPICS.live), crews: topicName(config, TOPICS.crews) }
-  const starts = new Map<string, number>()
+  const next = new Map<string, number>()
   for (const topic of Object.values(topics)) {
-    for (const o of await topicOffsets(kafka, topic)) starts.set(`${topic}|${o.partition}`, Math.max(o.low, o.high - BACK_RECORDS))
+    for (const o of await topicOffsets(kafka, topic)) next.set(`${topic}|${o.partition}`, Math.max(o.low, o.high - BACK_RECORDS))
   }
-  const consumer: RecordConsumer = await consume(kafka, {
+  const begin = [...next]
+  let consumer: RecordConsumer | undefined
+  const seek = (key: string, offset: number) => {
+    const [topic, partition] = key.split('|') as [string, string]
+    consumer?.seek(topic, Number(partition), offset)
+  }
+  consumer = await consume(kafka, {
     // A group of its own: every api process needs everything.
     group: topicName(config, `live-${instance}`),
     topics: Object.values(topics),
@@ -61,19 +67,23 @@ async function startTopics({ kafka, config, live, instance, log }: FeedOptions):
     from: 'end',
     commit: 'manual',
     onAssign(assigned) {
-      for (const [topic, partitions] of assigned) {
-        for (const p of partitions) consumer.seek(topic, p, starts.get(`${topic}|${p}`) ?? 0)
-      }
+      for (const [topic, partitions] of assigned) for (const p of partitions) seek(`${topic}|${p}`, next.get(`${topic}|${p}`) ?? 0)
     },
     async onBatch(batch) {
       for (const r of batch.records) {
-        const value: unknown = JSON.parse(r.value.toString())
-        if (batch.topic === topics.live) live.takeRecord(value as LiveRecord, r.timestampMs)
-        else live.takeCrew(crewOf(value as CrewRecord))
-        starts.set(`${batch.topic}|${batch.partition}`, r.offset + 1)
+        try {
+          const value: unknown = JSON.parse(r.value.toString())
+          if (batch.topic === topics.live) live.takeRecord(value as LiveRecord, r.timestampMs)
+          else live.takeCrew(crewOf(value as CrewRecord))
+        } catch (error) {
+          log.error({ topic: batch.topic, offset: r.offset, error: (error as Error).message }, 'a record is not as agreed and was skipped')
+        }
+        next.set(`${batch.topic}|${batch.partition}`, r.offset + 1)
       }
     },
   })
+  // The first assignment came before there was a consumer to seek with.
+  for (const [key, offset] of begin) seek(key, offset)
   return consumer
 }
 
@@ -169,7 +179,7 @@ async function loadChanged({ pool, live, nowMs }: FeedOptions, tickets: number[]
 
 async function reload({ pool, live, nowMs }: FeedOptions): Promise<void> {
   const sinceMs = nowMs() - RECENT_MS
-  const [findings, tickets] = await Promise.all([recentFindings(pool, sinceMs, LISTED_MAX), recentTickets(pool, sinceMs, LISTED_MAX)])
+  const [findings, tickets] = await Promise.all([recentFindings(pool, sinceMs, KEPT_MAX), recentTickets(pool, sinceMs, KEPT_MAX)])
   live.replaceDesk(findings, tickets.map((t) => viewOf(t, nowMs())))
 }
 

@@ -5,7 +5,7 @@ import type { TicketView } from '#model/desk.ts'
 import type { LiveRecord } from '#model/live.ts'
 import type { CrewView, LiveBye, LiveEventName, LiveEvents, LiveSnapshot, LiveStatus, LiveValue, PartHealth } from '#model/live-events.ts'
 import {
-  createPicture, listedFindings, listedTickets, newlyStale, type Picture, speedOf, statusOf, takeCrew, takeFinding, takeRecord, takeTicket, takeValue,
+  createPicture, listedFindings, listedTickets, newlyStale, openCounts, type Picture, speedOf, statusOf, takeCrew, takeFinding, takeRecord, takeTicket, takeValue,
 } from './picture.ts'
 import { createRing, type Ring } from './ring.ts'
 
@@ -21,6 +21,9 @@ export interface Live {
   /** The log's clock, 0 before the first record. */
   nowMs(): number
   status(): LiveStatus
+  crews(): CrewView[]
+  /** Open findings by kind, open tickets by class. */
+  open(): { findings: Map<string, number>; tickets: Map<string, number> }
   takeRecord(r: LiveRecord, wallMs: number): void
   takeValues(values: readonly LiveValue[]): void
   takeFinding(f: Finding): void
@@ -32,9 +35,12 @@ export interface Live {
   heardMs(): number
   /** All findings and tickets anew, at the start and when news may have been missed: every client gets a new snapshot. */
   replaceDesk(findings: readonly Finding[], tickets: readonly TicketView[]): void
-  /** `lastEventId`: what the client saw last. Undefined when there are too many clients. */
-  connect(client: LiveClient, lastEventId: string | undefined): (() => void) | undefined
+  /** `lastEventId`: what the client saw last. Returns what to call when it is gone. The caller has looked at `clientsMax`. */
+  connect(client: LiveClient, lastEventId: string | undefined): () => void
   clients(): number
+  readonly clientsMax: number
+  /** Ends one client's stream and says why. */
+  dismiss(client: LiveClient, reason: LiveBye['reason']): void
   /** Says goodbye to all and stops the timers. */
   close(): void
 }
@@ -82,7 +88,12 @@ class LiveStream implements Live {
   nowMs = () => this.#picture.nowMs
   heardMs = () => this.#heardMs
   clients = () => this.#clients.size
+  get clientsMax() {
+    return this.#options.clientsMax
+  }
   status = () => statusOf(this.#picture, this.#parts, this.#options.wallMs())
+  open = () => openCounts(this.#picture)
+  crews = () => [...this.#picture.crews.values()]
   setParts(parts: PartHealth[]) {
     this.#parts = parts
   }
@@ -122,7 +133,6 @@ class LiveStream implements Live {
   }
 
   connect(client: LiveClient, lastEventId: string | undefined) {
-    if (this.#clients.size >= this.#options.clientsMax) return undefined
     this.#flush()
     const missed = lastEventId === undefined ? undefined : this.#missedSince(lastEventId)
     client.write('retry: 2000\n\n')
@@ -132,12 +142,12 @@ class LiveStream implements Live {
       client.write(this.#clockText())
     }
     this.#clients.add(client)
-    return () => this.#clients.delete(client)
+    return () => void this.#clients.delete(client)
   }
 
   close() {
     for (const t of this.#timers) clearInterval(t)
-    for (const client of this.#clients) this.#bye(client, 'shutting_down')
+    for (const client of this.#clients) this.dismiss(client, 'shutting_down')
   }
 
   #missedSince(id: string) {
@@ -174,12 +184,12 @@ class LiveStream implements Live {
 
   #sendAll(text: string): void {
     for (const client of this.#clients) {
-      if (client.pending() > PENDING_BYTES_MAX) this.#bye(client, 'too_slow')
+      if (client.pending() > PENDING_BYTES_MAX) this.dismiss(client, 'too_slow')
       else client.write(text)
     }
   }
 
-  #bye(client: LiveClient, reason: LiveBye['reason']): void {
+  dismiss(client: LiveClient, reason: LiveBye['reason']): void {
     this.#clients.delete(client)
     this.#options.onDropped?.(reason)
     client.write(this.#text('bye', { reason }, this.#ring.lastSeq))

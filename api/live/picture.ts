@@ -19,8 +19,10 @@ export interface Picture {
 
 /** Series shown at most; a utility of 100,000 meters has some ten thousand sensors. Beyond, new series are not shown. */
 const VALUES_MAX = 100_000
-/** Findings and tickets kept for the page. */
+/** Findings and tickets in a snapshot. */
 export const LISTED_MAX = 1000
+/** Open findings and tickets that are kept, so that their number is right also in a storm; ended ones beyond twice LISTED_MAX go first. */
+export const KEPT_MAX = 20_000
 const PACE_MS = 10_000
 /** A crew that has not been heard of for so long is somewhere else by now. */
 export const CREW_STALE_MS = 10 * MINUTE_MS
@@ -64,26 +66,26 @@ export function takeRecord(p: Picture, r: LiveRecord, wallMs: number): LiveValue
 export function takeFinding(p: Picture, f: Finding): boolean {
   if ((p.findings.get(f.id)?.rev ?? 0) >= f.rev) return false
   p.findings.set(f.id, f)
-  trim(p.findings, LISTED_MAX * 2, (x) => x.clearedAt === null && x.withdrawn !== true)
+  trim(p.findings, (x) => x.clearedAt === null && x.withdrawn !== true)
   return true
 }
 
 export function takeTicket(p: Picture, t: TicketView): boolean {
   if ((p.tickets.get(t.id)?.version ?? 0) >= t.version) return false
   p.tickets.set(t.id, t)
-  trim(p.tickets, LISTED_MAX * 2, (x) => isOpen(x.state))
+  trim(p.tickets, (x) => isOpen(x.state))
   return true
 }
 
-/** Forgets what ended, oldest first, and only then what is open. */
-function trim<T>(map: Map<string, T>, most: number, open: (x: T) => boolean): void {
-  if (map.size <= most) return
+/** Forgets what ended, oldest first; what is open only beyond KEPT_MAX. */
+function trim<T>(map: Map<string, T>, open: (x: T) => boolean): void {
+  if (map.size <= LISTED_MAX * 2) return
   for (const [key, x] of map) {
-    if (map.size <= most) return
+    if (map.size <= LISTED_MAX) break
     if (!open(x)) map.delete(key)
   }
   for (const key of map.keys()) {
-    if (map.size <= most) return
+    if (map.size <= KEPT_MAX) return
     map.delete(key)
   }
 }
@@ -142,12 +144,22 @@ function readingsPerSecond(p: Picture, wallMs: number): number {
   return Math.round(recent.reduce((sum, x) => sum + x.readings, 0) / (elapsed / 1000))
 }
 
+/** Open findings by kind and open tickets by class. */
+export function openCounts(p: Picture): { findings: Map<string, number>; tickets: Map<string, number> } {
+  const findings = new Map<string, number>()
+  const tickets = new Map<string, number>()
+  for (const f of p.findings.values()) if (f.clearedAt === null && f.withdrawn !== true) findings.set(f.kind, (findings.get(f.kind) ?? 0) + 1)
+  for (const t of p.tickets.values()) if (isOpen(t.state)) tickets.set(t.class, (tickets.get(t.class) ?? 0) + 1)
+  return { findings, tickets }
+}
+
 export function statusOf(p: Picture, parts: PartHealth[], wallMs: number): LiveStatus {
   let lag: number | null = null
   for (const x of p.partitions.values()) if (x.lag !== null) lag = (lag ?? 0) + x.lag
-  let openFindings = 0
-  for (const f of p.findings.values()) if (f.clearedAt === null && f.withdrawn !== true) openFindings += 1
-  let openTickets = 0
-  for (const t of p.tickets.values()) if (isOpen(t.state)) openTickets += 1
-  return { nowMs: p.nowMs, speed: speedOf(p, wallMs), readingsPerSecond: readingsPerSecond(p, wallMs), lagRecords: lag, openFindings, openTickets, parts }
+  const open = openCounts(p)
+  const sum = (counts: Map<string, number>) => [...counts.values()].reduce((a, b) => a + b, 0)
+  return {
+    nowMs: p.nowMs, speed: speedOf(p, wallMs), readingsPerSecond: readingsPerSecond(p, wallMs), lagRecords: lag, openFindings: sum(open.findings),
+    openTickets: sum(open.tickets), parts,
+  }
 }
