@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Part } from './parts.ts'
-import { liveLine, metricSum, partTable } from './screen.ts'
+import { liveLine, metricValues, partTable } from './screen.ts'
 
 const part = (over: Partial<Part>): Part => ({
   name: 'api',
@@ -38,9 +38,10 @@ test('the live line shows what is known and names parts in trouble', () => {
   )
 })
 
-test('a metric is summed over its labels, and not mixed with others of a longer name', () => {
-  const text = '# HELP a_total x\na_total{gateway="G 1"} 3\na_total{gateway="b"} 4.5\na_total_more 100\nb 7\n'
-  expect(metricSum(text, 'a_total')).toBe(7.5)
-  expect(metricSum(text, 'b')).toBe(7)
-  expect(metricSum(text, 'c')).toBeUndefined()
+test('a metric is read over its labels, and not mixed with others of a longer name', () => {
+  const text = '# TYPE a_total counter\na_total{gateway="G 1"} 3\na_total{gateway="b"} 4.5\na_total_more 100\nb 7\n# TYPE none gauge\n'
+  expect(metricValues(text, 'a_total')).toEqual([3, 4.5])
+  expect(metricValues(text, 'b')).toEqual([7])
+  expect(metricValues(text, 'none')).toEqual([])
+  expect(metricValues(text, 'c')).toBeUndefined()
 })

@@ -45,15 +45,17 @@ export function liveLine(n: LiveNumbers, parts: readonly Part[]): string {
   return cells.join(' · ')
 }
 
-/** Sum over all labels of a metric in Prometheus text; undefined when it is not there. */
-export function metricSum(text: string, name: string): number | undefined {
-  let sum: number | undefined
+/** Values of a metric over all labels in Prometheus text, none when it has no samples yet; undefined when it is not there. */
+export function metricValues(text: string, name: string): number[] | undefined {
+  let values: number[] | undefined
   for (const line of text.split('\n')) {
-    if (!line.startsWith(name)) continue
-    const after = line[name.length]
-    if (after !== ' ' && after !== '{') continue
-    const value = Number(line.slice(line.lastIndexOf(' ') + 1))
-    if (!Number.isNaN(value)) sum = (sum ?? 0) + value
+    if (line === `# TYPE ${name} counter` || line === `# TYPE ${name} gauge`) values ??= []
+    else if (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) {
+      const value = Number(line.slice(line.lastIndexOf(' ') + 1))
+      if (Number.isNaN(value)) continue
+      values ??= []
+      values.push(value)
+    }
   }
-  return sum
+  return values
 }

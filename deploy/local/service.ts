@@ -10,8 +10,8 @@ import { endProcess, logTail, readPidFile, type Spawned, spawnWatched } from './
 const STOP_MS_MAX = 20_000
 const HEALTH_EVERY_MS = 2_000
 const HEALTH_MS_MAX = 5_000
-/** Polls in a row without an answer of /health/live (or with a bad one) after which the process is ended, to be started anew: 30 s. */
-const DEAD_POLLS_MAX = 6
+/** Without an answer of /health/live, or with a bad one, for so long the process is ended, to be started anew. */
+const LIFELESS_MS_MAX = 30_000
 
 export interface ServiceOptions {
   name: string
@@ -48,7 +48,7 @@ export function service(options: ServiceOptions): Service {
   let stopping = false
   let metrics = ''
   let polling: NodeJS.Timeout | undefined
-  let deadPolls = 0
+  let aliveMs = 0
 
   const start = async (): Promise<void> => {
     await endLeftover(join(logDir, `${name}.pid`), name, say)
@@ -68,7 +68,7 @@ export function service(options: ServiceOptions): Service {
       },
     })
     child = spawned
-    deadPolls = 0
+    aliveMs = performance.now()
     part.state = url === undefined ? 'up' : 'starting'
     part.detail = ''
     void spawned.exited.then((how) => {
@@ -97,7 +97,7 @@ export function service(options: ServiceOptions): Service {
       metrics = text
       part.state = ready.ok ? 'up' : 'not ready'
       part.detail = ready.ok ? '' : detail
-      deadPolls = (await ask('/health/live')).ok ? 0 : deadPolls + 1
+      if ((await ask('/health/live')).ok) aliveMs = performance.now()
     } catch (error) {
       if (child !== of || stopping) return
       // Not listening yet is a start; silence afterwards is a fault.
@@ -105,11 +105,10 @@ export function service(options: ServiceOptions): Service {
         part.state = 'not ready'
         part.detail = (error as Error).name === 'TimeoutError' ? 'does not answer' : 'not reachable'
       }
-      deadPolls += 1
     }
-    if (deadPolls >= DEAD_POLLS_MAX && child === of) {
-      deadPolls = 0
-      say(`${name}: no sign of life for ${(DEAD_POLLS_MAX * HEALTH_MS_MAX) / 1000} s, ending it`)
+    if (performance.now() - aliveMs > LIFELESS_MS_MAX && child === of) {
+      aliveMs = performance.now()
+      say(`${name}: no sign of life for ${LIFELESS_MS_MAX / 1000} s, ending it`)
       process.kill(of.pid, 'SIGKILL')
     }
   }

@@ -13,7 +13,7 @@ import { ensurePage } from './page.ts'
 import { type Keeper, keeper, type Part } from './parts.ts'
 import { freePorts, PortTaken, portProblem } from './ports.ts'
 import { readPidFile, writePidFile } from './process.ts'
-import { type LiveNumbers, metricSum } from './screen.ts'
+import { type LiveNumbers, metricValues } from './screen.ts'
 import {
   endLeftovers,
   removeServerData,
@@ -292,7 +292,8 @@ function feederOf(source: Source, options: SystemOptions, env: Record<string, st
 
 /** The metrics that docs/operators.md names. */
 function liveNumbers(services: readonly Service[], feeder: Service | undefined): () => LiveNumbers {
-  const metric = (name: string, metricName: string) => metricSum(services.find((s) => s.part.name === name)?.metrics() ?? '', metricName)
+  const values = (name: string, metricName: string) => metricValues(services.find((s) => s.part.name === name)?.metrics() ?? '', metricName)
+  const metric = (name: string, metricName: string) => values(name, metricName)?.reduce((sum, v) => sum + v, 0)
   let last: { readings: number; atMs: number } | undefined
   let rate: number | undefined
   return () => {
@@ -307,13 +308,14 @@ function liveNumbers(services: readonly Service[], feeder: Service | undefined):
       rate = ((readings - last.readings) * 1000) / (atMs - last.atMs)
       last = { readings, atMs }
     }
-    const logSeconds = metric('processors', 'meterstream_log_clock_seconds')
+    // One value a partition; the furthest is where the log is.
+    const logSeconds = Math.max(0, ...(values('processors', 'meterstream_log_clock_seconds') ?? []))
     return {
       readingsPerS: rate,
       lagRecords: metric('processors', 'meterstream_log_lag_records'),
       findingsOpen: metric('api', 'meterstream_findings_open'),
       ticketsOpen: metric('api', 'meterstream_tickets_open'),
-      logTime: logSeconds === undefined || logSeconds <= 0 ? undefined : `${new Date(logSeconds * 1000).toISOString().slice(0, 16)}Z`,
+      logTime: logSeconds <= 0 ? undefined : `${new Date(logSeconds * 1000).toISOString().slice(0, 16)}Z`,
       progress: feeder?.part.state === 'up' ? feeder.part.detail : '',
     }
   }
