@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseIso, toIso } from '#model/time.ts'
 import { readConfig } from '#runtime/config.ts'
-import { runService } from '#runtime/lifecycle.ts'
+import { reportProgress, runService } from '#runtime/lifecycle.ts'
 import { createLog } from '#runtime/log.ts'
 import { toPacket } from './gateways/entry.ts'
 import { isDown } from './gateways/field.ts'
@@ -151,6 +151,7 @@ function progressLog(): (p: Progress) => void {
       events: p.events,
       readingsPerSecond: lastMs === 0 ? 0 : perSecond,
     }
+    reportProgress(p.live ? `simulated time ${fields.now.slice(0, 16).replace('T', ' ')}` : `history ${Math.floor(p.share * 100)} %`)
     if (p.live) log.info(fields, wasLive ? 'live' : 'history sent, live from here')
     else log.info({ ...fields, percent: Math.floor(p.share * 100) }, 'history')
     lastMs = now

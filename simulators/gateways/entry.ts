@@ -54,7 +54,7 @@ export function toPacket(m: Message): Packet {
   const readings = m.readings.map((r) => ({ device: r.device, quantity: r.quantity, ts: toIso(r.tsMs), value: r.value }))
   const body: Record<string, unknown> = { seq: m.seq, sentAt: toIso(m.sentAtMs), receivedAt, readings }
   if (m.events.length > 0) {
-    body['events'] = m.events.map((e) => ({
+    body.events = m.events.map((e) => ({
       device: e.device,
       event: e.event,
       ts: toIso(e.tsMs),
