@@ -1,30 +1,19 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ticksBetween } from '#model/clock.ts'
-import { advance, type LogClock, stepByMessage } from './clock.ts'
+import { advance, type LogClock } from './clock.ts'
 
 const T = Date.UTC(2026, 2, 1, 10, 0, 0)
 
-test('a message without a receipt time takes the time of the log', () => {
+test('a time from before does not move the clock', () => {
   const clock: LogClock = { nowMs: T }
-  expect(stepByMessage(clock, undefined, T + 99_000)).toEqual({ receivedAtMs: T, ticks: [] })
-})
-
-test('the first message of a log without a receipt time takes the newest time it knows', () => {
-  const clock: LogClock = { nowMs: undefined }
-  expect(stepByMessage(clock, undefined, T + 3).receivedAtMs).toBe(T + 3)
-  expect(clock.nowMs).toBe(T + 3)
-})
-
-test('a message from before keeps its receipt time and does not move the clock', () => {
-  const clock: LogClock = { nowMs: T }
-  expect(stepByMessage(clock, T - 60_000, 0)).toEqual({ receivedAtMs: T - 60_000, ticks: [] })
+  expect(advance(clock, T - 60_000)).toEqual([])
   expect(clock.nowMs).toBe(T)
 })
 
-test('every ten seconds passed give a tick before the message', () => {
+test('every ten seconds passed give a tick', () => {
   const clock: LogClock = { nowMs: T }
-  expect(stepByMessage(clock, T + 25_000, 0)).toEqual({ receivedAtMs: T + 25_000, ticks: [T + 10_000, T + 20_000] })
+  expect(advance(clock, T + 25_000)).toEqual([T + 10_000, T + 20_000])
 })
 
 test('ticks are the same however the way there is cut into messages', () => {

@@ -2,6 +2,7 @@
 // the state that formats keep between messages.
 import type { Decoded, GatewayFormat } from './format.ts'
 import { FORMATS } from './formats/index.ts'
+import { isSmallDetail } from './formats/native.schema.ts'
 import { inRange, RANGES } from './ranges.ts'
 import type { Identity, Settings, SourceSettings } from './settings.ts'
 import { filterMatches } from './topic-filter.ts'
@@ -85,7 +86,7 @@ export function createDecoder(settings: Settings, formats: readonly GatewayForma
       state: kept,
       settings: own === undefined ? general : { ...general, ...own },
     })
-    if (format.name !== 'native') checkReadings(decoded)
+    if (format.name !== 'native') checkEntries(decoded)
     if (aliases !== undefined) rename(decoded, aliases)
     return { format: format.name, gateway, identity, decoded }
   }
@@ -121,8 +122,9 @@ function whole(reason: 'malformed' | 'unknown_format', message: string, payload:
   }
 }
 
-/** What holds for readings of every format: an id of sane length, a value that can be. The native format has done it itself. */
-function checkReadings(d: Decoded): void {
+/** What holds for entries of every format: an id of sane length, a value that can be, a small detail. The native format has done it itself. */
+function checkEntries(d: Decoded): void {
+  for (const e of d.events) if (e.detail !== undefined && !isSmallDetail(e.detail)) e.detail = { omitted: 'too large or too deep' }
   const kept = d.readings.filter((r, i) => {
     const id = r.device.length > 0 && r.device.length <= ID_LENGTH_MAX
     if (id && inRange(r.quantity, r.value)) return true

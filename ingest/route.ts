@@ -44,8 +44,8 @@ export interface Inbound extends RawMessage, DecodedMessage {
   redelivered: boolean
 }
 
-/** Sends every entry of a message to its zones or to quarantine. */
-export function route(message: Inbound, registry: RegistryView, sink: RouteSink): void {
+/** Sends every entry of a message to its zones or to quarantine. Returns how many readings went to a zone. */
+export function route(message: Inbound, registry: RegistryView, sink: RouteSink): number {
   const { decoded, gateway, identity } = message
   const refusals = refusalsOf(message, sink)
   for (const [i, r] of decoded.refusals.entries()) {
@@ -54,10 +54,10 @@ export function route(message: Inbound, registry: RegistryView, sink: RouteSink)
   }
   if (decoded.position !== undefined) routePosition(decoded.position, message, registry, sink, refusals)
   const { readings, events } = decoded
-  if (readings.length === 0 && events.length === 0) return
+  if (readings.length === 0 && events.length === 0) return 0
   if (identity === 'gateway' && !registry.gateways.has(gateway)) {
     refuseAll(message, `gateway ${gateway} is not registered`, refusals)
-    return
+    return 0
   }
   const routing: Routing = {
     message,
@@ -67,8 +67,10 @@ export function route(message: Inbound, registry: RegistryView, sink: RouteSink)
     at: decoded.refusals.length,
     oldestMs: Math.max(OLDEST_MS, message.receivedAtMs - AGE_MS_MAX),
   }
-  for (let i = 0; i < readings.length; i++) routeReading(readings[i] as DecodedReading, i, routing)
+  let taken = 0
+  for (let i = 0; i < readings.length; i++) if (routeReading(readings[i] as DecodedReading, i, routing)) taken++
   for (let i = 0; i < events.length; i++) routeEvent(events[i] as DecodedEvent, i, routing)
+  return taken
 }
 
 type Refuse = (refused: Refused) => void
@@ -153,13 +155,13 @@ function wrongTime(tsMs: number, { message, oldestMs }: Routing): string | undef
   return Number.isFinite(tsMs) ? undefined : 'not a time'
 }
 
-function routeReading(r: DecodedReading, i: number, routing: Routing): void {
+function routeReading(r: DecodedReading, i: number, routing: Routing): boolean {
   const { message, registry, sink } = routing
   const device = registry.devices.get(r.device)
   const wrong = wrongEntry(device, r.tsMs, routing)
   if (device === undefined || wrong !== undefined) {
     refuseReading(r, i, routing, wrong as Wrong)
-    return
+    return false
   }
   let flags = r.flags
   if (r.tsMs === undefined) flags = flags === undefined ? [TIME_FILLED] : [...flags, TIME_FILLED]
@@ -180,6 +182,7 @@ function routeReading(r: DecodedReading, i: number, routing: Routing): void {
   }
   const { zones } = device
   for (let z = 0; z < zones.length; z++) sink.reading(zones[z] as string, reading)
+  return true
 }
 
 function routeEvent(e: DecodedEvent, i: number, routing: Routing): void {
@@ -219,8 +222,8 @@ function routeStatus(e: DecodedEvent, i: number, routing: Routing): void {
     return
   }
   const online = e.event === 'gateway_online'
-  // A last will was written when the gateway connected: only its receipt says when it went.
-  const told = online && e.tsMs !== undefined && wrongTime(e.tsMs, routing) === undefined
+  // A last will was written when the gateway connected: only its receipt says when it went, and a kept one not even that.
+  const told = (online || message.retained) && e.tsMs !== undefined && wrongTime(e.tsMs, routing) === undefined
   const tsMs = told ? (e.tsMs as number) : message.receivedAtMs
   for (const zone of zones) {
     sink.gateway({ kind: 'gateway', zone, receivedAtMs: message.receivedAtMs, gateway: e.device, online, tsMs })

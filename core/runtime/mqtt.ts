@@ -45,6 +45,8 @@ export interface MqttPoolOptions {
   /** Topic filters as sent to the broker, with `$share/group/` in front when shared. */
   filters: readonly string[]
   connections: number
+  /** Number of the first connection, 0 when left out. */
+  firstNumber?: number
   qos: 0 | 1
   /** Unacknowledged messages per connection, at most. */
   receiveMaximum?: number
@@ -53,12 +55,16 @@ export interface MqttPoolOptions {
   /** How long the broker keeps the session while we are away, seconds; 0: none is kept, and each connection begins anew. */
   sessionExpiryS: number
   keepaliveS?: number
+  /** Takes the sessions over to end them: what the broker has queued is delivered, and the filters are unsubscribed. */
+  retiring?: boolean
   /** A message to ourselves twice a minute proves that the broker still delivers; silent sessions are reconnected. */
   watchdog?: boolean
   watchdogIntervalMs?: number
   log: MqttLog
   onMessage(message: MqttMessage): void
   onConnection?(connected: boolean): void
+  /** At each connection: whether the broker had kept the session. */
+  onSession?(present: boolean): void
   /** Another process connected under our name: two of us must not go on. */
   onTakenOver?(): void
 }
@@ -78,15 +84,15 @@ export interface MqttStats {
 }
 
 export interface MqttPool {
-  /** The receiver is done with these: in any order, each once. PUBACKs go out in order of receipt. */
+  /** The receiver is done with these, also with those of other pools: in any order, each once. PUBACKs go out in order of receipt. */
   acknowledge(messages: readonly MqttMessage[]): void
   stats(): MqttStats
   /** Stops handing over messages; what was handed over may still be acknowledged. */
   pause(): void
   /** Breaks all connections and makes new ones: the broker sends again what was not acknowledged. */
   reconnect(reason: string): void
-  /** Sends what was acknowledged, then disconnects; the broker keeps the session. */
-  close(): Promise<void>
+  /** Sends what was acknowledged, then disconnects; the broker keeps the sessions unless they are to be forgotten. */
+  close(options?: { forget?: boolean }): Promise<void>
 }
 
 const RECEIVE_MAXIMUM = 250
@@ -108,7 +114,8 @@ const BRIEF_MAX = 4
 /** Opens the pool; connections are made and kept in the background, whatever the broker does. */
 export function createMqttPool(options: MqttPoolOptions): MqttPool {
   const pool = new Pool(options)
-  for (let i = 0; i < options.connections; i++) pool.connections.push(new Connection(pool, `${options.clientId}-${i}`))
+  const first = options.firstNumber ?? 0
+  for (let i = first; i < first + options.connections; i++) pool.connections.push(new Connection(pool, `${options.clientId}-${i}`))
   return pool
 }
 
@@ -142,18 +149,21 @@ class Pool implements MqttPool {
   }
 
   acknowledge(messages: readonly MqttMessage[]): void {
-    const touched = new Set<Connection>()
+    const connections = new Set<Connection>()
+    const pools = new Set<Pool>()
     for (const { receipt } of messages) {
       if (receipt.done) continue
       receipt.done = true
-      this.bytes -= receipt.bytes
-      if (receipt.packetId !== undefined) touched.add(receipt.connection)
+      const { connection } = receipt
+      connection.pool.bytes -= receipt.bytes
+      pools.add(connection.pool)
+      if (receipt.packetId !== undefined) connections.add(connection)
     }
-    for (const connection of touched) connection.flush()
-    this.#resume()
+    for (const connection of connections) connection.flush()
+    for (const pool of pools) pool.resume()
   }
 
-  #resume(): void {
+  resume(): void {
     if (this.stalled) return
     for (const callback of this.#waiting.splice(0)) callback()
   }
@@ -190,17 +200,17 @@ class Pool implements MqttPool {
     }
   }
 
-  async close(): Promise<void> {
+  async close({ forget = false }: { forget?: boolean } = {}): Promise<void> {
     this.paused = true
     clearInterval(this.#pinger)
-    await Promise.all(this.connections.map((c) => c.close()))
+    await Promise.all(this.connections.map((c) => c.close(forget)))
   }
 }
 
 class Connection {
   readonly client: MqttClient
   ready = false
-  readonly #pool: Pool
+  readonly pool: Pool
   readonly #clientId: string
   readonly #echoTopic: string
   #everConnected = false
@@ -218,7 +228,7 @@ class Connection {
   #echoGivenUp = false
 
   constructor(pool: Pool, clientId: string) {
-    this.#pool = pool
+    this.pool = pool
     this.#clientId = clientId
     this.#echoTopic = `meterstream/echo/${clientId}`
     this.client = mqtt.connect(pool.options.url, this.#clientOptions())
@@ -245,7 +255,7 @@ class Connection {
   }
 
   #clientOptions(): IClientOptions {
-    const o = this.#pool.options
+    const o = this.pool.options
     return {
       protocolVersion: 5,
       clientId: this.#clientId,
@@ -281,10 +291,10 @@ class Connection {
       this.flush()
       return
     }
-    this.#pool.bytes += receipt.bytes
-    this.#pool.received += 1
-    if (packet.dup) this.#pool.redelivered += 1
-    this.#pool.options.onMessage({
+    this.pool.bytes += receipt.bytes
+    this.pool.received += 1
+    if (packet.dup) this.pool.redelivered += 1
+    this.pool.options.onMessage({
       topic: packet.topic,
       payload: packet.payload as Buffer,
       retained: packet.retain,
@@ -319,17 +329,19 @@ class Connection {
   }
 
   #connected(sessionPresent: boolean): void {
-    const { log, sessionExpiryS } = this.#pool.options
-    if (this.#everConnected) this.#pool.reconnects += 1
+    const { log, sessionExpiryS } = this.pool.options
+    if (this.#everConnected) this.pool.reconnects += 1
     if (this.#everConnected && sessionExpiryS > 0 && !sessionPresent) {
       log.warn({ clientId: this.#clientId }, 'the broker no longer had our session: what it had queued for us is gone')
     }
     this.#everConnected = true
-    this.#subscribe()
+    this.pool.options.onSession?.(sessionPresent)
+    if (this.pool.options.retiring === true) this.client.unsubscribe([...this.pool.options.filters], () => this.#isReady())
+    else this.#subscribe()
   }
 
   #subscribe(): void {
-    const { filters, qos, log } = this.#pool.options
+    const { filters, qos, log } = this.pool.options
     const own = this.#watchdog === undefined || this.#echoGivenUp ? [] : [this.#echoTopic]
     const again = (problem: string) => {
       log.error({ clientId: this.#clientId, problem }, 'cannot subscribe')
@@ -348,10 +360,14 @@ class Connection {
         again(`refused: ${refused.join(', ')}`)
         return
       }
-      this.ready = true
-      this.#readySinceMs = Date.now()
-      this.#pool.options.onConnection?.(true)
+      this.#isReady()
     })
+  }
+
+  #isReady(): void {
+    this.ready = true
+    this.#readySinceMs = Date.now()
+    this.pool.options.onConnection?.(true)
   }
 
   #closed(): void {
@@ -365,20 +381,20 @@ class Connection {
     this.#brief = Date.now() - this.#readySinceMs < BRIEF_MS ? this.#brief + 1 : 0
     if (this.#brief === BRIEF_MAX) {
       const text = 'the connection keeps breaking right after it was made: is there another ingest of the same INGEST_INSTANCE?'
-      this.#pool.options.log.error({ clientId: this.#clientId }, text)
+      this.pool.options.log.error({ clientId: this.#clientId }, text)
     }
-    this.#pool.options.onConnection?.(false)
+    this.pool.options.onConnection?.(false)
   }
 
   /** A session can stop delivering while its connection lives; then our own echo does not come back either. */
   #watch(): void {
-    const { log, watchdogIntervalMs = WATCHDOG_INTERVAL_MS } = this.#pool.options
+    const { log, watchdogIntervalMs = WATCHDOG_INTERVAL_MS } = this.pool.options
     // With messages in our hands the window may be full, and silence is our own doing.
-    if (!this.ready || this.#echoGivenUp || this.#pool.stalled) return
+    if (!this.ready || this.#echoGivenUp || this.pool.stalled) return
     if (this.#echoSentMs !== 0) {
       if (this.unacknowledged > 0 || Date.now() - this.#echoSentMs < watchdogIntervalMs / 2) return
       if (this.#echoWorks) {
-        this.#pool.watchdogRestarts += 1
+        this.pool.watchdogRestarts += 1
         this.restart('the session stopped delivering')
       } else {
         this.#echoGivenUp = true
@@ -396,16 +412,16 @@ class Connection {
   }
 
   restart(reason: string): void {
-    this.#pool.options.log.warn({ clientId: this.#clientId, reason }, 'reconnecting')
+    this.pool.options.log.warn({ clientId: this.#clientId, reason }, 'reconnecting')
     // Ends the network connection without DISCONNECT; the library connects again.
     this.client.stream.destroy()
   }
 
-  async close(): Promise<void> {
+  async close(forget: boolean): Promise<void> {
     this.#closing = true
     clearInterval(this.#watchdog)
     clearTimeout(this.#resubscribe)
-    const ended = this.client.endAsync(false)
+    const ended = this.client.endAsync(false, forget ? { properties: { sessionExpiryInterval: 0 } } : {})
     const late = new Promise<'late'>((resolve) => setTimeout(resolve, CLOSE_MS_MAX, 'late').unref())
     // With unread packets or an echo on its way an orderly end can take forever; what was acknowledged is written by now.
     if ((await Promise.race([ended, late])) === 'late') this.client.stream.destroy()

@@ -81,3 +81,8 @@ export function depthOf(value: unknown, max: number): number {
   for (const v of Object.values(value)) deepest = Math.max(deepest, depthOf(v, max - 1))
   return 1 + deepest
 }
+
+/** True when an event's detail may enter the log. */
+export function isSmallDetail(detail: Record<string, unknown>): boolean {
+  return depthOf(detail, DETAIL_DEPTH_MAX) <= DETAIL_DEPTH_MAX && JSON.stringify(detail).length <= DETAIL_LENGTH_MAX
+}

@@ -3,10 +3,10 @@
 // holds the two together. One bad entry costs only itself.
 import { isAscii, isUtf8 } from 'node:buffer'
 import type { Refusal } from '#model/outcome.ts'
-import { isEventName, isQuantity, type Phase } from '#model/quantity.ts'
+import { isEventName, isQuantity, type Phase, type Quantity } from '#model/quantity.ts'
 import { parseIso } from '#model/time.ts'
 import type { Decoded, DecodedEvent, DecodedReading, DecodedRefusal, GatewayFormat, MessageContext } from '../format.ts'
-import { inRange, RANGES } from '../ranges.ts'
+import { RANGES } from '../ranges.ts'
 import {
   CHANNEL_LENGTH_MAX,
   DETAIL_DEPTH_MAX,
@@ -16,6 +16,7 @@ import {
   FLAG_LENGTH_MAX,
   FLAGS_MAX,
   ID_LENGTH_MAX,
+  isSmallDetail,
   MESSAGE_BYTES_MAX,
 } from './native.schema.ts'
 
@@ -179,6 +180,19 @@ function isId(v: unknown): v is string {
   return typeof v === 'string' && v.length > 0 && v.length <= ID_LENGTH_MAX
 }
 
+// Readings of one message mostly measure the same.
+let lastQuantity = ''
+let lastRange: readonly [number, number] | undefined
+
+/** The physical range of a known quantity, or undefined. */
+function rangeOf(quantity: string): readonly [min: number, max: number] | undefined {
+  if (quantity !== lastQuantity) {
+    lastRange = isQuantity(quantity) ? RANGES[quantity] : undefined
+    lastQuantity = quantity
+  }
+  return lastRange
+}
+
 function readReading(entry: unknown, i: number, decoded: Decoded) {
   const bad = (reason: Refusal, field: string, message: string): void =>
     refuseEntry(decoded, entry, { reason, field: `readings[${i}]${field}`, message })
@@ -186,13 +200,15 @@ function readReading(entry: unknown, i: number, decoded: Decoded) {
   const { device, quantity, value, ts } = entry
   if (!isId(device)) return bad('bad_schema', '.device', `device must be a text of 1 to ${ID_LENGTH_MAX} characters`)
   if (typeof quantity !== 'string') return bad('bad_schema', '.quantity', 'quantity must be a text')
-  if (!isQuantity(quantity)) return bad('unknown_quantity', '.quantity', `${quantity.slice(0, 60)} is not a known quantity`)
+  const range = rangeOf(quantity)
+  if (range === undefined) return bad('unknown_quantity', '.quantity', `${quantity.slice(0, 60)} is not a known quantity`)
   if (typeof value !== 'number') return bad('bad_schema', '.value', 'value must be a number')
-  if (!inRange(quantity, value))
-    return bad('impossible_value', '.value', `${value} is outside ${RANGES[quantity].join(' to ')} for ${quantity}`)
+  // Also false for what is not a number.
+  const possible = value >= range[0] && value <= range[1]
+  if (!possible) return bad('impossible_value', '.value', `${value} is outside ${range.join(' to ')} for ${quantity}`)
   const tsMs = timeOf(ts)
   if (tsMs === null) return bad(badTime(ts), '.ts', 'ts must be an ISO 8601 time with a zone')
-  const reading: DecodedReading = { device, quantity, value, tsMs }
+  const reading: DecodedReading = { device, quantity: quantity as Quantity, value, tsMs }
   const wrong = readQualifiers(entry, reading)
   if (wrong !== undefined) return bad('bad_schema', `.${wrong[0]}`, wrong[1])
   decoded.readings.push(reading)
@@ -244,7 +260,7 @@ function readEvent(entry: unknown, i: number, decoded: Decoded) {
   if (tsMs === null) return bad(badTime(ts), '.ts', 'ts must be an ISO 8601 time with a zone')
   const e: DecodedEvent = { device, event, tsMs }
   if (detail !== undefined && detail !== null) {
-    if (!isObject(detail) || depthOf(detail, DETAIL_DEPTH_MAX) > DETAIL_DEPTH_MAX || JSON.stringify(detail).length > DETAIL_LENGTH_MAX) {
+    if (!isObject(detail) || !isSmallDetail(detail)) {
       return bad(
         'bad_schema',
         '.detail',

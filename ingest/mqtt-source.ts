@@ -1,0 +1,167 @@
+// Where messages come from: one shared subscription over a pool of connections, whose sessions the broker keeps while ingest is
+// down; beside it a view of the retained status of gateways, and an end for sessions that a larger pool has left behind.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Config } from '#runtime/config.ts'
+import type { Log } from '#runtime/log.ts'
+import { createMqttPool, type MqttMessage, type MqttPool, type MqttPoolOptions, type MqttStats } from '#runtime/mqtt.ts'
+import type { Settings } from './settings.ts'
+import { filterCovers, filtersOverlap } from './topic-filter.ts'
+
+export const RECEIVE_MAXIMUM = 500
+/** Seven days: as long as the log itself is kept. */
+const SESSION_EXPIRY_S = 7 * 86_400
+/** A left session is done when it brought nothing for so long. */
+const LEFT_QUIET_MS = 5_000
+/** Sessions beyond the pool that are looked for. */
+const LEFT_MAX = 256
+const STATUS_FILTER = 'telemetry/v1/+/status'
+/** Above this share of the window the broker probably holds more for us than we have. */
+const WINDOW_FULL = 0.9
+
+export interface MqttSource {
+  acknowledge(messages: readonly MqttMessage[]): void
+  stats(): MqttStats
+  /** All connections are up and none is kept waiting by us. */
+  collecting(): boolean
+  pause(): void
+  close(): Promise<void>
+}
+
+export interface MqttSourceOptions {
+  config: Pick<
+    Config,
+    'METERSTREAM_PREFIX' | 'METERSTREAM_CLOCK' | 'MQTT_URL' | 'MQTT_USERNAME' | 'MQTT_PASSWORD' | 'MQTT_POOL' | 'INGEST_INSTANCE'
+  >
+  settings: Settings
+  log: Log
+  onMessage(message: MqttMessage): void
+  onConnection(): void
+  /** Another process has our name. */
+  onTakenOver(): void
+  leftQuietMs?: number
+}
+
+/** The filters to subscribe to: those that another one covers are left out, because the broker would send their messages twice. */
+export function subscriptionFilters(settings: Settings, log: Pick<Log, 'warn'>): string[] {
+  const topics = [...new Set(settings.sources.map((s) => s.topic))]
+  const kept = topics.filter((t) => !topics.some((o) => o !== t && filterCovers(o, t)))
+  for (const [i, a] of kept.entries()) {
+    for (const b of kept.slice(i + 1)) {
+      if (filtersOverlap(a, b)) log.warn({ filters: [a, b] }, 'two sources overlap: a message under both comes twice')
+    }
+  }
+  return kept
+}
+
+export function openMqttSource(options: MqttSourceOptions): MqttSource {
+  const { config, settings, log } = options
+  const ordered = config.METERSTREAM_CLOCK === 'messages'
+  const connections = ordered ? 1 : config.MQTT_POOL
+  const group = `${config.METERSTREAM_PREFIX}meterstream`
+  const common = {
+    url: config.MQTT_URL,
+    username: config.MQTT_USERNAME,
+    password: config.MQTT_PASSWORD,
+    clientId: `${group}-${config.INGEST_INSTANCE}`,
+    log,
+    onMessage: options.onMessage,
+  }
+  const filters = subscriptionFilters(settings, log).map((f) => `$share/${group}/${f}`)
+  const pool = createMqttPool({
+    ...common,
+    filters,
+    connections,
+    qos: 1,
+    receiveMaximum: RECEIVE_MAXIMUM,
+    sessionExpiryS: SESSION_EXPIRY_S,
+    watchdog: true,
+    onConnection: options.onConnection,
+    onTakenOver: options.onTakenOver,
+  })
+  // Retained messages do not come by a shared subscription. In a simulation the order of messages is all, and there is one connection.
+  const status = ordered ? undefined : openStatusView(common)
+  const left = retireLeftSessions(
+    { ...common, filters, qos: 1, sessionExpiryS: SESSION_EXPIRY_S },
+    connections,
+    options.leftQuietMs ?? LEFT_QUIET_MS,
+  )
+  return {
+    acknowledge: (messages) => pool.acknowledge(messages),
+    stats: () => pool.stats(),
+    collecting() {
+      const s = pool.stats()
+      return s.connected === s.connections && !s.stalled && s.unacknowledged < s.connections * RECEIVE_MAXIMUM * WINDOW_FULL
+    },
+    pause() {
+      pool.pause()
+    },
+    async close() {
+      await Promise.all([pool.close(), status?.close(), left.close()])
+    },
+  }
+}
+
+type Common = Pick<MqttPoolOptions, 'url' | 'clientId' | 'log' | 'onMessage'>
+
+/** Brings what the broker keeps of each gateway's status when ingest starts; later ones come by the shared subscription. */
+function openStatusView(common: Common): MqttPool {
+  const view: MqttPool = createMqttPool({
+    ...common,
+    clientId: `${common.clientId}-status`,
+    filters: [STATUS_FILTER],
+    connections: 1,
+    qos: 0,
+    sessionExpiryS: 0,
+    onMessage(message) {
+      if (message.retained) common.onMessage(message)
+      // QoS 0: nothing is owed to the broker.
+      view.acknowledge([message])
+    },
+  })
+  return view
+}
+
+/**
+ * Sessions of connections that this instance no longer has still get their share of messages from the broker. They are taken over one by
+ * one, emptied and ended, until a number is reached that the broker does not know.
+ */
+function retireLeftSessions(options: Omit<MqttPoolOptions, 'connections'>, first: number, quietMs: number) {
+  let current: MqttPool | undefined
+  let closed = false
+  const run = async (): Promise<void> => {
+    for (let number = first; number < first + LEFT_MAX && !closed; number++) {
+      let lastMs = Date.now()
+      const session = Promise.withResolvers<boolean>()
+      current = createMqttPool({
+        ...options,
+        connections: 1,
+        firstNumber: number,
+        retiring: true,
+        onSession: session.resolve,
+        onMessage(message) {
+          lastMs = Date.now()
+          options.onMessage(message)
+        },
+      })
+      const present = await Promise.race([session.promise, closing.promise])
+      if (closed) return
+      if (present) {
+        options.log.info({ number }, 'emptying a session that a larger pool left')
+        while (!closed && (Date.now() - lastMs < quietMs || current.stats().unacknowledged > 0)) await sleep(200)
+      }
+      // What is not yet acknowledged when we are closed stays with the broker.
+      if (!closed) await current.close({ forget: true })
+      if (!present) return
+    }
+  }
+  const closing = Promise.withResolvers<boolean>()
+  const done = run().catch((error: Error) => options.log.warn({ error: error.message }, 'left sessions could not be emptied'))
+  return {
+    async close() {
+      closed = true
+      closing.resolve(false)
+      await done
+      await current?.close()
+    },
+  }
+}
