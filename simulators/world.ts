@@ -32,7 +32,8 @@ export interface WorldState {
 
 export interface StepOutput {
   messages: Message[]
-  water: WaterStep
+  /** Absent when the world has no water part. */
+  water: WaterStep | undefined
   /** Only at whole quarter hours. */
   power: PowerStep | undefined
   /** Effects that the sequence added in this step. */
@@ -48,6 +49,12 @@ export interface StepOptions {
   sequence: boolean
 }
 
+/** Which halves of the town are simulated. */
+export interface Parts {
+  water: boolean
+  power: boolean
+}
+
 export interface World {
   town: Town
   initial(startMs: number, effects: readonly Effect[], liveMs: number): WorldState
@@ -58,7 +65,7 @@ export interface World {
 }
 
 /** Loads EPANET and everything else that a town needs to run. */
-export async function makeWorld(town: Town, timezone: string): Promise<World> {
+export async function makeWorld(town: Town, timezone: string, parts: Parts = { water: true, power: true }): Promise<World> {
   const water = await makeWaterSim(town, timezone)
   const power = makePowerSim(town, timezone)
   const field: Field = makeField(town)
@@ -86,9 +93,9 @@ export async function makeWorld(town: Town, timezone: string): Promise<World> {
           ? advanceSequence(town, state.sequence, { liveMs: o.liveMs, untilMs: at + STEP_MS, factor: o.factor, effects: state.effects })
           : []
       state.effects.push(...added)
-      const waterStep = water.step(state.water, at - STEP_MS, state.effects)
-      const powerStep = at % QUARTER_MS === 0 ? power.step(state.power, at, state.effects) : undefined
-      const readings = powerStep === undefined ? waterStep.readings : [...waterStep.readings, ...powerStep.readings]
+      const waterStep = parts.water ? water.step(state.water, at - STEP_MS, state.effects) : undefined
+      const powerStep = parts.power && at % QUARTER_MS === 0 ? power.step(state.power, at, state.effects) : undefined
+      const readings = [...(waterStep?.readings ?? []), ...(powerStep?.readings ?? [])]
       const messages = field.step(state.field, at, STEP_MS, readings, state.effects)
       const all = live ? merge(messages, crews.step(state.crews, at, STEP_MS, state.effects)) : messages
       state.nextMs = at + STEP_MS
