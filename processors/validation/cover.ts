@@ -1,0 +1,122 @@
+// Covers a stretch of a register's intervals with a gap: reads are absent, were refused, or the register cannot tell across it. Takes over
+// what was said of those intervals before, by open or older gaps or as actual intervals now taken back.
+import { flush, gapsOf, keep } from './flush.ts'
+import { addTo, type Gap, gapEndMs, intervalsOf, SAID, SAID_REV, stretch } from './gap.ts'
+import type { Advance } from './intervals.ts'
+import { OPEN } from './series.ts'
+import { dayAt, snap, wake, type Work } from './state.ts'
+
+/** A gap speaks at the latest after this many settling times, however many late reads still come. */
+const SETTLE_LIMIT = 12
+
+
+/** Asks for a gap's intervals to be spoken of when its reads have settled, but not later than a dozen times that. */
+export function touch(w: Work, g: Gap): void {
+  const now = w.ctx.nowMs
+  if (g.dueMs === Number.POSITIVE_INFINITY) g.touchedMs = now
+  g.dueMs = Math.min(now + w.s.settleMs, g.touchedMs + SETTLE_LIMIT * w.s.settleMs)
+  wake(w, g.dueMs)
+}
+/** What the intervals of a gap have put into days, from what was said; exact for zero and missing ones only. */
+function daysFromSaid(w: Work, g: Gap): number[] {
+  const days: number[] = []
+  for (let i = 0; i < intervalsOf(g); i++) {
+    const meta = g.said[i * 2 + 1] as number
+    if (meta < SAID_REV) continue
+    const status = meta % SAID_REV
+    const value = g.said[i * 2] as number
+    addTo(days, dayAt(w, g.firstEndMs + (i - 1) * w.c.intervalMs).no, {
+      value: Number.isNaN(value) ? 0 : value, actual: status === SAID.actual ? 1 : 0,
+      estimated: status === SAID.estimated || status === SAID.rejected ? 1 : 0, missing: status === SAID.missing ? 1 : 0,
+    })
+  }
+  return days
+}
+
+/** Takes over what older gaps said of the intervals from `g.firstEndMs` on; an open gap beyond the end stays open behind it. */
+function absorb(w: Work, g: Gap, t1: number): void {
+  const list = w.t.gaps.get(w.row)
+  if (list === undefined) return
+  const interval = w.c.intervalMs
+  for (let i = list.length - 1; i >= 0; i--) {
+    const old = list[i] as Gap
+    if (gapEndMs(old, interval) < g.firstEndMs) break
+    list.splice(i, 1)
+    const offset = (old.firstEndMs - g.firstEndMs) / interval
+    const n = intervalsOf(g)
+    const beyond = old.open ? offset + intervalsOf(old) - n : 0
+    for (let k = 0; k < intervalsOf(old); k++) {
+      const at = offset + k
+      if (at < 0 || at >= n) continue
+      g.said[at * 2] = old.said[k * 2] as number
+      g.said[at * 2 + 1] = old.said[k * 2 + 1] as number
+    }
+    if (beyond > 0) {
+      const rest: Gap = {
+        ...old, firstEndMs: g.firstEndMs + n * interval, t: [t1], v: [g.v[g.v.length - 1] as number], d: [], carryIn: g.carryOut,
+        said: old.said.slice((intervalsOf(old) - beyond) * 2), days: [],
+      }
+      rest.days = daysFromSaid(w, rest)
+      old.said = old.said.slice(0, (intervalsOf(old) - beyond) * 2)
+      old.days = daysFromSaid(w, old)
+      list.push(rest)
+    } else if (old.open) w.t.flags[w.row] = (w.t.flags[w.row] as number) & ~OPEN
+    for (let k = 0; k < old.days.length; k += 5) {
+      addTo(g.days, old.days[k] as number, {
+        value: old.days[k + 1] as number, actual: old.days[k + 2] as number, estimated: old.days[k + 3] as number, missing: old.days[k + 4] as number,
+      })
+    }
+  }
+}
+
+/** Covers the intervals between two believed reads (times on the grid where near it). */
+export function cover(w: Work, a: Advance, t0: number, t1: number): void {
+  const { t, row } = w
+  const interval = w.c.intervalMs
+  const firstEndMs = Math.floor(t0 / interval) * interval + interval
+  const lastEndMs = Math.floor(t1 / interval) * interval
+  const n = (lastEndMs - firstEndMs) / interval + 1
+  const carryIn = t.carry[row] as number
+  const known = !Number.isNaN(a.delta)
+  if (n <= 0) {
+    if (known) t.carry[row] = carryIn + a.delta
+    return
+  }
+  const carryOut = known ? (a.delta * (t1 - lastEndMs)) / (t1 - t0) : 0
+  const g: Gap = {
+    cause: a.cause === 'rollover' ? '' : a.cause, open: false, firstEndMs, t: [t0, t1], v: [a.fromValue, a.toValue], d: [a.delta], carryIn, carryOut,
+    said: new Float32Array(n * 2), days: [], dueMs: Number.POSITIVE_INFINITY, touchedMs: 0,
+  }
+  absorb(w, g, t1)
+  for (const u of a.undo) {
+    const i = (u.startMs + interval - firstEndMs) / interval
+    if (i < 0 || i >= n || (g.said[i * 2 + 1] as number) >= SAID_REV) continue
+    g.said[i * 2] = u.value
+    g.said[i * 2 + 1] = u.rev * SAID_REV + SAID.actual
+    addTo(g.days, dayAt(w, u.startMs).no, { value: u.value, actual: 1, estimated: 0, missing: 0 })
+  }
+  t.carry[row] = carryOut
+  keep(w, g)
+  touch(w, g)
+}
+
+/** Declares the intervals after the last believed read missing, up to a boundary; adds to what was declared before. */
+export function declareOpen(w: Work, last: { tsMs: number; value: number }, untilMs: number): void {
+  const { t, row } = w
+  const interval = w.c.intervalMs
+  const t0 = snap(w.c, last.tsMs)
+  const list = gapsOf(w)
+  let g = list[list.length - 1]
+  if (g === undefined || !g.open) {
+    g = {
+      cause: '', open: true, firstEndMs: Math.floor(t0 / interval) * interval + interval, t: [t0], v: [last.value], d: [], carryIn: t.carry[row] as number,
+      carryOut: 0, said: new Float32Array(0), days: [], dueMs: Number.POSITIVE_INFINITY, touchedMs: 0,
+    }
+    list.push(g)
+    t.flags[row] = (t.flags[row] as number) | OPEN
+  }
+  const n = Math.floor((untilMs - g.firstEndMs) / interval) + 1
+  if (n <= intervalsOf(g)) return
+  stretch(g, n)
+  flush(w, g)
+}

@@ -1,0 +1,254 @@
+// Says what a gap's intervals are: computes them, sends those that changed with the next revision, corrects the days, and lets go of the
+// parts that late reads have completed.
+import type { IntervalStatus } from '#model/interval.ts'
+import { addToDay, publishDays } from './days.ts'
+import { isTaken, ringPos } from './dedupe.ts'
+import { ACTUAL, type Knowledge, LIKE_DAY, LINEAR, MISSING, OUTAGE, type Shape, shape } from './estimate.ts'
+import { addTo, type Gap, GAPS_MAX, intervalsOf, SAID, SAID_REV, unfinished } from './gap.ts'
+import { expectedRate } from './profile.ts'
+import { tidy } from './register.ts'
+import { MARK_MASK, USED } from './series.ts'
+import { dayAt, isHoliday, outlet, say, snap, wake, wholeMs, type Work } from './state.ts'
+
+const HOUR_MS = 3_600_000
+/** Differences of day sums below this are binary noise. */
+const NOISE = 1e-9
+const MAX_REV = 255
+
+export function gapsOf(w: Work): Gap[] {
+  let list = w.t.gaps.get(w.row)
+  if (list === undefined) {
+    list = []
+    w.t.gaps.set(w.row, list)
+  }
+  return list
+}
+
+/** Adds a gap in order of time; when there are too many, the oldest keeps what is last said of it for good. */
+export function keep(w: Work, g: Gap): void {
+  const list = gapsOf(w)
+  let i = list.length
+  while (i > 0 && (list[i - 1] as Gap).firstEndMs > g.firstEndMs) i--
+  list.splice(i, 0, g)
+  if (list.length <= GAPS_MAX) return
+  const oldest = list.shift() as Gap
+  if (oldest.dueMs < Number.POSITIVE_INFINITY) speak(w, oldest)
+}
+
+/** Sends a gap's changed intervals and corrects the days; the parts without gaps any more are let go. */
+export function flush(w: Work, g: Gap): void {
+  g.dueMs = Number.POSITIVE_INFINITY
+  const spoken = speak(w, g)
+  if (!g.open) reduce(w, g, spoken)
+  wake(w, publishDays(w.t, w.row, outlet(w)))
+}
+
+interface Spoken {
+  /** Unit of the quantity; 0 when missing. */
+  values: Float64Array
+  /** SAID codes; 255 for intervals before the meter's first. */
+  codes: Uint8Array
+}
+const NOT_SAID = 255
+
+function speak(w: Work, g: Gap): Spoken {
+  const { t, row, c } = w
+  const n = intervalsOf(g)
+  const form = shape(
+    { firstEndMs: g.firstEndMs, n, intervalMs: c.intervalMs, t: g.t, d: g.d, carryIn: g.carryIn, carryOut: g.carryOut },
+    knowledge(w, g),
+  )
+  const out: Spoken = { values: new Float64Array(n), codes: new Uint8Array(n).fill(NOT_SAID) }
+  const days: number[] = []
+  let sum = 0
+  let told = 0
+  for (let i = 0; i < n; i++) {
+    const endMs = g.firstEndMs + i * c.intervalMs
+    const startMs = endMs - c.intervalMs
+    const register = form.values[i] as number
+    let value: number | null = null
+    if (!Number.isNaN(register)) {
+      // Rounded cumulatively, so that the rounded intervals still add up to the register.
+      sum += register * c.multiplier
+      value = tidy(tidy(sum, 1e6) - told, 1e6)
+      told = tidy(sum, 1e6)
+    }
+    if (startMs < (t.firstMs[row] as number)) continue
+    const code = codeOf(w, g, form, i)
+    out.values[i] = value ?? 0
+    out.codes[i] = code
+    addTo(days, dayAt(w, startMs).no, {
+      value: value ?? 0, actual: code === SAID.actual ? 1 : 0, estimated: code === SAID.estimated || code === SAID.rejected ? 1 : 0,
+      missing: code === SAID.missing ? 1 : 0,
+    })
+    sayChanged(w, g, i, { startMs, value, code, kind: form.kinds[i] as number })
+  }
+  correctDays(w, g, days)
+  g.days = days
+  return out
+}
+
+function sayChanged(w: Work, g: Gap, i: number, now: { startMs: number; value: number | null; code: number; kind: number }): void {
+  const meta = g.said[i * 2 + 1] as number
+  const rev = Math.floor(meta / SAID_REV)
+  const before = g.said[i * 2] as number
+  const value = now.value === null ? Number.NaN : Math.fround(now.value)
+  if (rev > 0 && meta % SAID_REV === now.code && (before === value || (Number.isNaN(before) && Number.isNaN(value)))) return
+  g.said[i * 2] = value
+  g.said[i * 2 + 1] = (rev + 1) * SAID_REV + now.code
+  if (rev + 1 > (w.t.maxRev[w.row] as number)) w.t.maxRev[w.row] = Math.min(MAX_REV, rev + 1)
+  say(w, {
+    startMs: now.startMs, endMs: now.startMs + w.c.intervalMs, value: now.value, status: STATUS[now.code] as IntervalStatus, reasons: reasonsOf(g, now.kind, now.code),
+    rev: rev + 1,
+  })
+}
+const STATUS: readonly IntervalStatus[] = ['missing', 'actual', 'estimated', 'rejected']
+
+/** A read that came for the interval's end and is not believed makes the estimate stand in its place. */
+function codeOf(w: Work, g: Gap, form: Shape, i: number): number {
+  const kind = (form.kinds[i] as number) & 3
+  if (kind === MISSING) return SAID.missing
+  if (kind === ACTUAL || kind === OUTAGE) return SAID.actual
+  const endMs = g.firstEndMs + i * w.c.intervalMs
+  const refused = isTaken(w.t, w.row, Math.round(endMs / w.c.intervalMs), w.c.intervalMs) && !(g.t.includes(endMs) && g.cause !== 'stuck_register')
+  return refused ? SAID.rejected : SAID.estimated
+}
+
+function reasonsOf(g: Gap, kind: number, code: number): string[] {
+  const base = kind & 3
+  if (base === OUTAGE) return ['outage']
+  if (base === ACTUAL) return g.cause === 'meter_exchange' ? ['meter_exchange'] : []
+  if (code === SAID.missing) return ['no_read']
+  const reasons: string[] = [g.cause === '' ? 'gap' : g.cause]
+  if ((kind & LINEAR) !== 0) reasons.push('linear')
+  else if ((kind & LIKE_DAY) !== 0) reasons.push('like_day')
+  else reasons.push('outage')
+  return reasons
+}
+
+function correctDays(w: Work, g: Gap, days: number[]): void {
+  const diff = [...days]
+  for (let k = 0; k < g.days.length; k += 5) {
+    addTo(diff, g.days[k] as number, {
+      value: -(g.days[k + 1] as number), actual: -(g.days[k + 2] as number), estimated: -(g.days[k + 3] as number), missing: -(g.days[k + 4] as number),
+    })
+  }
+  for (let k = 0; k < diff.length; k += 5) {
+    const f = { value: diff[k + 1] as number, actual: diff[k + 2] as number, estimated: diff[k + 3] as number, missing: diff[k + 4] as number }
+    if (Math.abs(f.value) > NOISE || f.actual !== 0 || f.estimated !== 0 || f.missing !== 0) addToDay(w.t, w.row, diff[k] as number, f)
+  }
+}
+
+/** Cuts away what is no gap any more. */
+function reduce(w: Work, g: Gap, spoken: Spoken): void {
+  const runs = unfinished(g, wholeMs(w.c))
+  if (runs.length === 1 && (runs[0] as [number, number])[0] === 0 && (runs[0] as [number, number])[1] === g.d.length - 1) return
+  const list = gapsOf(w)
+  const at = list.indexOf(g)
+  if (at >= 0) list.splice(at, 1)
+  for (const run of joined(g, runs, w.c.intervalMs)) keep(w, cut(w, g, run, spoken))
+  if (list.length === 0) w.t.gaps.delete(w.row)
+}
+
+/** A run that ends off the grid keeps the next segment too: the interval across its end depends on both. */
+function joined(g: Gap, runs: readonly [number, number][], intervalMs: number): [number, number][] {
+  const out: [number, number][] = []
+  for (const [a, b] of runs) {
+    const end = (g.t[b + 1] as number) % intervalMs !== 0 && b + 1 < g.d.length ? b + 1 : b
+    const last = out[out.length - 1]
+    if (last !== undefined && a <= last[1]) last[1] = Math.max(last[1], end)
+    else out.push([a, end])
+  }
+  return out
+}
+
+function cut(w: Work, g: Gap, [a, b]: [number, number], spoken: Spoken): Gap {
+  const interval = w.c.intervalMs
+  const t = g.t.slice(a, b + 2)
+  const from = t[0] as number
+  const to = t[t.length - 1] as number
+  const firstEndMs = Math.floor(from / interval) * interval + interval
+  const lastEndMs = Math.floor(to / interval) * interval
+  const n = Math.max(0, (lastEndMs - firstEndMs) / interval + 1)
+  const offset = (firstEndMs - g.firstEndMs) / interval
+  const days: number[] = []
+  for (let i = 0; i < n; i++) {
+    const code = spoken.codes[offset + i] as number
+    if (code === NOT_SAID) continue
+    addTo(days, dayAt(w, firstEndMs + (i - 1) * interval).no, {
+      value: spoken.values[offset + i] as number, actual: code === SAID.actual ? 1 : 0,
+      estimated: code === SAID.estimated || code === SAID.rejected ? 1 : 0, missing: code === SAID.missing ? 1 : 0,
+    })
+  }
+  const d = g.d.slice(a, b + 1)
+  const end = d[d.length - 1] as number
+  const carryOut = b === g.d.length - 1 ? g.carryOut : Number.isNaN(end) ? 0 : (end * (to - lastEndMs)) / (to - (t[t.length - 2] as number))
+  return {
+    cause: g.cause, open: false, firstEndMs, t, v: g.v.slice(a, b + 2), d, carryIn: a === 0 ? g.carryIn : carryAt(g, a, firstEndMs - interval),
+    carryOut: Math.max(0, carryOut), said: g.said.slice(offset * 2, (offset + n) * 2), days, dueMs: Number.POSITIVE_INFINITY, touchedMs: 0,
+  }
+}
+
+/** Register units between a boundary and the a-th read after it, along straight lines. */
+function carryAt(g: Gap, a: number, boundaryMs: number): number {
+  let sum = 0
+  for (let i = a; i > 0 && (g.t[i] as number) > boundaryMs; i--) {
+    const from = g.t[i - 1] as number
+    const to = g.t[i] as number
+    const d = g.d[i - 1] as number
+    if (!Number.isNaN(d)) sum += (d * (to - Math.max(from, boundaryMs))) / (to - from)
+  }
+  return sum
+}
+
+function knowledge(w: Work, g: Gap): Knowledge {
+  const { t, row, state } = w
+  const supply = state.outages.get(w.info.asset.id)
+  const unknown = g.d.some((d) => Number.isNaN(d))
+  return {
+    linearUpToMs: w.s.linearUpToMs,
+    wholeMs: wholeMs(w.c),
+    rate: (ms) => {
+      const day = dayAt(w, ms)
+      return expectedRate(t, row, day, { holiday: isHoliday(state, day.no), ms })
+    },
+    powered: supply === undefined ? () => 1 : (fromMs, toMs) => powered(supply, g.t[0] as number, fromMs, toMs),
+    before: unknown ? rateBeside(w, g.t[0] as number, -1) : Number.NaN,
+    after: unknown && !g.open ? rateBeside(w, g.t[g.t.length - 1] as number, 1) : Number.NaN,
+  }
+}
+
+/** Share of a piece of time outside known interruptions; `readMs` is the read before it. */
+function powered(supply: readonly number[], readMs: number, fromMs: number, toMs: number): number {
+  let dark = 0
+  for (let i = 0; i < supply.length; i += 2) {
+    const lost = supply[i] as number
+    const back = supply[i + 1] as number
+    // A read after the loss says that supply came back, though nobody told.
+    if (back === Number.POSITIVE_INFINITY && lost < readMs) continue
+    dark += Math.max(0, Math.min(toMs, back) - Math.max(fromMs, lost))
+  }
+  return Math.max(0, 1 - dark / (toMs - fromMs))
+}
+
+/** Rate between the two believed reads just before (-1) or after (1) a time, units per hour; NaN when they are not at hand. */
+function rateBeside(w: Work, ms: number, side: -1 | 1): number {
+  const { t, row } = w
+  const n = t.ringCount[row] as number
+  let near = -1
+  for (let k = 0; k < n; k++) {
+    const i = side < 0 ? n - 1 - k : k
+    const p = ringPos(t, row, i)
+    if (((t.ringMark[p] as number) & MARK_MASK) !== USED) continue
+    const at = snap(w.c, t.ringTs[p] as number)
+    if (near < 0) {
+      if (side < 0 ? at <= ms : at >= ms) near = p
+      continue
+    }
+    const hours = Math.abs(at - snap(w.c, t.ringTs[near] as number)) / HOUR_MS
+    const delta = Math.abs((t.ringValue[near] as number) - (t.ringValue[p] as number))
+    return hours * HOUR_MS <= wholeMs(w.c) ? delta / hours : Number.NaN
+  }
+  return Number.NaN
+}
+

@@ -1,0 +1,121 @@
+// A gap: a stretch of a register's intervals that cannot be had from two neighbouring believed reads. It remembers what was said about
+// each interval, so that a late read revises exactly what it changes, and so that days can take back what they were given.
+import type { DayFigures } from './days.ts'
+import { isOk, type RegisterLimits, rolloverModulus, step } from './register.ts'
+
+/** Why the register cannot be believed across the gap; '' when reads are simply absent. */
+export type GapCause = '' | 'transient_spike' | 'step' | 'silent_exchange' | 'meter_exchange' | 'register_reset' | 'stuck_register' | 'erratic'
+
+export interface Gap {
+  cause: GapCause
+  /** No believed read ends it yet. */
+  open: boolean
+  firstEndMs: number
+  /** Believed reads, ascending: times on the grid where near it, register faces, differences (NaN = the register cannot tell). */
+  t: number[]
+  v: number[]
+  d: number[]
+  carryIn: number
+  carryOut: number
+  /** What was said, two numbers an interval: value (unit of the quantity, NaN = missing) and revision * 8 + status code. */
+  said: Float32Array
+  /** What its intervals have put into days: day number, value, actual, estimated, missing, day number ... */
+  days: number[]
+  /** When to speak next, and since when that waits. */
+  dueMs: number
+  touchedMs: number
+}
+
+/** Status codes in what a gap remembers; the revision times SAID_REV is added. */
+export const SAID = { missing: 0, actual: 1, estimated: 2, rejected: 3 } as const
+export const SAID_REV = 8
+
+/** Adds to a flat list of day figures. */
+export function addTo(days: number[], no: number, f: DayFigures): void {
+  let k = days.length - 5
+  while (k >= 0 && days[k] !== no) k -= 5
+  if (k < 0) {
+    k = days.length
+    days.push(no, 0, 0, 0, 0)
+  }
+  days[k + 1] = (days[k + 1] as number) + f.value
+  days[k + 2] = (days[k + 2] as number) + f.actual
+  days[k + 3] = (days[k + 3] as number) + f.estimated
+  days[k + 4] = (days[k + 4] as number) + f.missing
+}
+
+/** Gaps kept a register; with more the oldest keeps its last revision for good. */
+export const GAPS_MAX = 64
+
+export function intervalsOf(g: Gap): number {
+  return g.said.length / 2
+}
+
+export function gapEndMs(g: Gap, intervalMs: number): number {
+  return g.open ? g.firstEndMs + (intervalsOf(g) - 1) * intervalMs : (g.t[g.t.length - 1] as number)
+}
+
+/** Makes room for intervals up to `n`, keeping what was said. */
+export function stretch(g: Gap, n: number): void {
+  if (n <= intervalsOf(g)) return
+  const said = new Float32Array(n * 2)
+  said.set(g.said)
+  g.said = said
+}
+
+/**
+ * Puts a late read between the believed reads of a gap. True when it fits: its register lies between its neighbours' and
+ * could have got there in time. On the far side of an exchange or a jump it must fit that side.
+ */
+export function insertRead(g: Gap, tMs: number, value: number, limits: RegisterLimits): boolean {
+  const last = g.t.length - 1
+  let i = 0
+  while (i < last && (g.t[i + 1] as number) <= tMs) i++
+  if (i >= last || tMs <= (g.t[i] as number)) return false
+  const d = g.d[i] as number
+  const fromMs = g.t[i] as number
+  const toMs = g.t[i + 1] as number
+  const first = forward(g.v[i] as number, value, tMs - fromMs, limits)
+  const second = forward(value, g.v[i + 1] as number, toMs - tMs, limits)
+  let parts: [number, number]
+  if (Number.isNaN(d)) {
+    if (g.cause === 'stuck_register') return false
+    if (!Number.isNaN(first)) parts = [first, Number.NaN]
+    else if (!Number.isNaN(second)) parts = [Number.NaN, second]
+    else return false
+  } else {
+    const eps = limits.resolution / 2 + 1e-9
+    if (Number.isNaN(first) || first > d + eps) {
+      // A read of the new register inside a gap across a known exchange.
+      if (Number.isNaN(second) || second > d + eps) return false
+      parts = [d - second, second]
+    } else parts = [first, Math.max(0, d - first)]
+  }
+  g.t.splice(i + 1, 0, tMs)
+  g.v.splice(i + 1, 0, value)
+  g.d.splice(i, 1, parts[0], parts[1])
+  return true
+}
+
+function forward(from: number, to: number, dtMs: number, limits: RegisterLimits): number {
+  const s = step(from, to, dtMs, limits)
+  return isOk(s) ? s.delta : Number.NaN
+}
+
+/** True for a fall that only a rollover explains; the reason is shown. */
+export function isRollover(from: number, to: number, limits: RegisterLimits): boolean {
+  return to < from && rolloverModulus(from, limits.modulus) > 0
+}
+
+/** Maximal runs of segments that are still gaps: [first segment, last segment] pairs. */
+export function unfinished(g: Gap, wholeMs: number): [number, number][] {
+  const runs: [number, number][] = []
+  for (let i = 0; i < g.d.length; i++) {
+    const whole = !Number.isNaN(g.d[i] as number) && (g.t[i + 1] as number) - (g.t[i] as number) <= wholeMs
+    if (whole) continue
+    const run = runs[runs.length - 1]
+    if (run !== undefined && run[1] === i - 1) run[1] = i
+    else runs.push([i, i])
+  }
+  return runs
+}

@@ -1,0 +1,94 @@
+// From believed steps of a register to intervals. Two neighbouring reads give actual intervals at once; everything else is covered by a
+// gap, which speaks a few minutes later.
+import { addToDay, publishDays } from './days.ts'
+import { cover } from './cover.ts'
+import { lastUsed, ringPos } from './dedupe.ts'
+import type { GapCause } from './gap.ts'
+import { learn } from './profile.ts'
+import { tidy } from './register.ts'
+import { MARK_BITS, MARK_MASK, OPEN, STUCK } from './series.ts'
+import { dayAt, isHoliday, isLearnt, outlet, say, snap, units, wake, wholeMs, type Work } from './state.ts'
+
+/** An interval spoken of as actual that a step takes back. */
+export interface Undo {
+  startMs: number
+  /** Unit of the quantity. */
+  value: number
+  rev: number
+}
+
+/** One believed step of a register. */
+export interface Advance {
+  fromMs: number
+  fromValue: number
+  toMs: number
+  toValue: number
+  /** Register units; NaN when the register cannot tell. */
+  delta: number
+  cause: GapCause | 'rollover'
+  undo: readonly Undo[]
+}
+
+const NONE: readonly string[] = []
+const OFF_GRID: readonly string[] = ['interpolated']
+const SPIKE: readonly string[] = ['spike']
+const ROLLOVER: readonly string[] = ['rollover']
+/** The highest rate seen fades by this a day: half in 14 days. */
+const PEAK_KEPT_A_DAY = 0.95
+const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+
+/** Takes a believed step. Its later read is the row's last believed one already. */
+export function advance(w: Work, a: Advance): void {
+  const t0 = snap(w.c, a.fromMs)
+  const t1 = snap(w.c, a.toMs)
+  const plain = (a.cause === '' || a.cause === 'rollover') && a.undo.length === 0
+  if (plain && t1 - t0 <= wholeMs(w.c) && ((w.t.flags[w.row] as number) & (STUCK | OPEN)) === 0) direct(w, { t0, t1 }, a.delta, a.cause)
+  else {
+    cover(w, a, t0, t1)
+    if (!(a.delta === 0)) w.t.flatSinceMs[w.row] = t1
+  }
+}
+
+/** Intervals between two neighbouring reads less than a gap apart. `delta` in register units. */
+export function direct(w: Work, at: { t0: number; t1: number }, delta: number, cause: string): void {
+  const { t, row, c } = w
+  const { t0, t1 } = at
+  const interval = c.intervalMs
+  const first = Math.floor(t0 / interval) * interval + interval
+  if (first === t1 && t0 === first - interval) {
+    actual(w, t0, tidy(delta, c.scale), cause === 'rollover' ? ROLLOVER : NONE)
+  } else {
+    let from = t0
+    let carry = t.carry[row] as number
+    for (let end = first; end <= t1; end += interval) {
+      actual(w, end - interval, carry + (delta * (end - from)) / (t1 - t0), cause === 'rollover' ? ROLLOVER : OFF_GRID)
+      carry = 0
+      from = end
+    }
+    t.carry[row] = carry + (delta * (t1 - from)) / (t1 - t0)
+  }
+  if (delta === 0) return
+  const run = t0 - (t.flatSinceMs[row] as number)
+  if (run > (t.flatMaxMs[row] as number)) t.flatMaxMs[row] = run
+  t.flatSinceMs[row] = t1
+}
+
+function actual(w: Work, startMs: number, register: number, reasons: readonly string[]): void {
+  const { t, row, c } = w
+  if (startMs < (t.firstMs[row] as number)) return
+  const rate = (register * HOUR_MS) / c.intervalMs
+  const peak = t.peakPerHour[row] as number
+  const spike = rate > w.s.spikeFactor * peak && peak > 0 && isLearnt(w)
+  const value = units(w, register)
+  const endMs = startMs + c.intervalMs
+  say(w, { startMs, endMs, value, status: 'actual', reasons: spike ? [...reasons, ...SPIKE] : reasons, rev: 1 })
+  const day = dayAt(w, startMs)
+  addToDay(t, row, day.no, { value, actual: 1, estimated: 0, missing: 0 })
+  t.learnt[row] = (t.learnt[row] as number) + 1
+  t.peakPerHour[row] = rate > peak ? rate : peak * (1 - ((1 - PEAK_KEPT_A_DAY) * c.intervalMs) / DAY_MS)
+  learn(t, row, day, { holiday: isHoliday(w.state, day.no), startMs, ratePerHour: rate, intervalMs: c.intervalMs })
+  const p = ringPos(t, row, lastUsed(t, row))
+  t.ringMark[p] = ((t.ringMark[p] as number) & MARK_MASK) | (1 << MARK_BITS)
+  if (endMs >= day.endMs) wake(w, publishDays(t, row, outlet(w)))
+}

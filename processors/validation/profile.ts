@@ -1,0 +1,53 @@
+// A meter's like-day shape: the mean rate by kind of day (weekday, weekend or holiday) and local hour, of about its last four such
+// days, kept as a running mean. Source of the method: like-day estimation over 3 to 4 valid reference days (UBP, Oracle "proxy day").
+import { HOUR_MS } from '#model/time.ts'
+import type { DayWindow } from './days.ts'
+import { PROFILE, profileAt, type SeriesTable } from './series.ts'
+
+const HOURS = 24
+/** Weight of the newest day: a mean over the last four or so. */
+const NEWEST_SHARE = 0.3
+
+function hourOf(day: DayWindow, ms: number): number {
+  const h = Math.floor((ms - day.startMs) / HOUR_MS)
+  return h < HOURS ? h : HOURS - 1
+}
+
+export interface SeenRate {
+  startMs: number
+  intervalMs: number
+  ratePerHour: number
+  holiday: boolean
+}
+
+/** Learns the rate of one actual interval, register units per hour. A register that never moves needs no shape. */
+export function learn(t: SeriesTable, row: number, day: DayWindow, seen: SeenRate): void {
+  const { startMs, ratePerHour, intervalMs } = seen
+  if (ratePerHour === 0 && (t.profile[row] as number) < 0) return
+  const at = profileAt(t, row) + (day.weekend || seen.holiday ? HOURS : 0) + hourOf(day, startMs)
+  const old = t.profiles[at] as number
+  const share = intervalMs >= HOUR_MS ? NEWEST_SHARE : (NEWEST_SHARE * intervalMs) / HOUR_MS
+  t.profiles[at] = Number.isNaN(old) ? ratePerHour : old + (ratePerHour - old) * share
+}
+
+/** Expected rate at an instant, register units per hour. NaN when nothing is known of any hour. */
+export function expectedRate(t: SeriesTable, row: number, day: DayWindow, at: { holiday: boolean; ms: number }): number {
+  const p = t.profile[row] as number
+  if (p < 0) return (t.learnt[row] as number) > 0 ? 0 : Number.NaN
+  const own = day.weekend || at.holiday ? HOURS : 0
+  const h = hourOf(day, at.ms)
+  const rate = t.profiles[p * PROFILE + own + h] as number
+  if (!Number.isNaN(rate)) return rate
+  const other = t.profiles[p * PROFILE + HOURS - own + h] as number
+  if (!Number.isNaN(other)) return other
+  let sum = 0
+  let n = 0
+  for (let i = 0; i < PROFILE; i++) {
+    const v = t.profiles[p * PROFILE + i] as number
+    if (!Number.isNaN(v)) {
+      sum += v
+      n++
+    }
+  }
+  return n === 0 ? Number.NaN : sum / n
+}

@@ -1,0 +1,137 @@
+// What validation remembers of a zone, and the small bundle that its steps pass along while they work on one series.
+import type { ZoneDevice } from '#model/asset.ts'
+import type { IntervalStatus } from '#model/interval.ts'
+import { QUANTITIES, type Quantity } from '#model/quantity.ts'
+import type { ZoneContext } from '../fold.ts'
+import { type DayOutlet, dayOf } from './days.ts'
+import { createTable, type SeriesConfig, type SeriesTable } from './series.ts'
+import type { ValidationSettings } from './settings.ts'
+import { type RegisterLimits, tidy } from './register.ts'
+import type { ValidatorContext } from './validator.ts'
+
+/** An exchange or reset that someone told us of; indices are NaN when not told. */
+export interface Exchange {
+  fromMs: number
+  toMs: number
+  oldFinal: number
+  newInitial: number
+  cause: 'meter_exchange' | 'register_reset'
+}
+
+export interface ValidationState {
+  table: SeriesTable
+  /** Device -> lost, restored, lost, restored ... ms; Infinity while it lasts. */
+  outages: Map<string, number[]>
+  exchanges: Map<string, Exchange>
+  /** Local day numbers that count as weekends. */
+  holidays: Set<number>
+  nextScanMs: number
+  /** Part of the zone's registers without a read for some intervals, at the last scan. */
+  silentShare: number
+  settingsKey: string
+}
+
+/** Supply interruptions kept a device. */
+export const OUTAGES_MAX = 8
+
+export function createState(zone: ZoneContext): ValidationState {
+  const expected = zone.def.devices.reduce((n, d) => n + (d.asset.kind === 'electric_meter' ? 2 : 1), 0)
+  return {
+    table: createTable(expected), outages: new Map(), exchanges: new Map(), holidays: new Set(), nextScanMs: 0, silentShare: 0, settingsKey: '',
+  }
+}
+
+/** One series at work. */
+export interface Work {
+  state: ValidationState
+  t: SeriesTable
+  row: number
+  c: SeriesConfig
+  info: ZoneDevice
+  s: ValidationSettings
+  ctx: ValidatorContext<ValidationSettings>
+}
+
+export function quantityOf(w: Work): Quantity {
+  return QUANTITIES[w.t.code[w.row] as number] as Quantity
+}
+
+/** A time, moved onto the grid when it is near enough. */
+export function snap(c: SeriesConfig, tsMs: number): number {
+  const on = Math.round(tsMs / c.intervalMs) * c.intervalMs
+  return Math.abs(on - tsMs) <= c.snapMs ? on : tsMs
+}
+
+/** Longest time between two reads that is not a gap. */
+export function wholeMs(c: SeriesConfig): number {
+  return c.intervalMs * 1.5
+}
+
+/** Intervals of history after which what was learnt counts. */
+export function isLearnt(w: Work): boolean {
+  return (w.t.learnt[w.row] as number) * w.c.intervalMs >= w.s.stuckHistoryMs
+}
+
+/** Highest possible rate of the register: the connection's, or what its own history allows. */
+export function maxPerHour(w: Work): number {
+  if (w.c.maxPerHour > 0) return w.c.maxPerHour
+  if (!isLearnt(w)) return w.c.fallbackPerHour
+  return Math.max(w.c.floorPerHour, w.s.learnedFactor * (w.t.peakPerHour[w.row] as number))
+}
+
+export function limitsOf(w: Work): RegisterLimits {
+  return { modulus: w.c.modulus, maxPerHour: maxPerHour(w), slackMs: w.c.intervalMs, resolution: w.c.resolution }
+}
+
+export function isHoliday(state: ValidationState, dayNo: number): boolean {
+  return state.holidays.size > 0 && state.holidays.has(dayNo)
+}
+
+export function dayAt(w: Work, ms: number) {
+  return dayOf(w.ctx.zone.def.timezone, ms)
+}
+
+/** Wakes the scan for a row. */
+export function wake(w: Work, dueMs: number): void {
+  if (dueMs < (w.t.dueMs[w.row] as number)) w.t.dueMs[w.row] = dueMs
+}
+
+export interface Said {
+  startMs: number
+  endMs: number
+  value: number | null
+  status: IntervalStatus
+  reasons: readonly string[]
+  rev: number
+}
+
+/** Register units as the quantity's unit. */
+export function units(w: Work, register: number): number {
+  return tidy(register * w.c.multiplier, 1e6)
+}
+
+/** Where the row's days go. */
+export function outlet(w: Work): DayOutlet {
+  return {
+    timezone: w.ctx.zone.def.timezone, intervalMs: w.c.intervalMs, nowMs: w.ctx.nowMs, holdMs: w.s.dayHoldMs,
+    day: (window, d, rev) =>
+      w.ctx.day(
+        {
+          meter: w.t.device[w.row] as string, quantity: quantityOf(w), channel: w.t.channel[w.row] as string, date: window.date,
+          value: tidy(d.value, 1e6), actual: d.actual, estimated: d.estimated, missing: d.missing, rev,
+        },
+        w.info,
+      ),
+  }
+}
+
+/** Sends one interval out. */
+export function say(w: Work, i: Said): void {
+  w.ctx.interval(
+    {
+      meter: w.t.device[w.row] as string, quantity: quantityOf(w), channel: w.t.channel[w.row] as string, startMs: i.startMs, endMs: i.endMs,
+      value: i.value, status: i.status, reasons: i.reasons as string[], rev: i.rev,
+    },
+    w.info,
+  )
+}
