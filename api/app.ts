@@ -1,14 +1,20 @@
 // What a route file gets: the application with zod types, and the things behind it. Nothing in here listens or connects.
 import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
-import type { Registry } from '#runtime/metrics.ts'
 import type { Log } from '#runtime/log.ts'
+import type { Registry } from '#runtime/metrics.ts'
 import type { Pool } from '#runtime/postgres.ts'
 import type { QuestDb } from '#runtime/questdb.ts'
 import type { Auth } from './auth.ts'
 import type { Live } from './live/live.ts'
 
-export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, ZodTypeProvider>
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>
 
 export interface ApiDeps {
   pool: Pool

@@ -92,7 +92,8 @@ export function installAuth(app: FastifyInstance, auth: Auth, onFailure: (reques
       return
     }
     if (token !== undefined || cookie !== undefined) onFailure(request)
-    const detail = token === undefined && cookie === undefined ? 'send the header "Authorization: Bearer <token>"' : 'this token or session is not known'
+    const detail =
+      token === undefined && cookie === undefined ? 'send the header "Authorization: Bearer <token>"' : 'this token or session is not known'
     throw new Problem(401, 'not_signed_in', detail, { headers: { 'www-authenticate': 'Bearer' } })
   })
 }

@@ -41,7 +41,17 @@ await runService({ log }, async (life: Lifecycle) => {
   life.onStop('health', () => health.stop())
 
   const app = await buildServer(
-    { pool, questdb, prefix: config.METERSTREAM_PREFIX, auth, live, registry, log, nowMs, webDir: fileURLToPath(new URL('./web/dist/', import.meta.url)) },
+    {
+      pool,
+      questdb,
+      prefix: config.METERSTREAM_PREFIX,
+      auth,
+      live,
+      registry,
+      log,
+      nowMs,
+      webDir: fileURLToPath(new URL('./web/dist/', import.meta.url)),
+    },
     health,
   )
   life.onStop('http', () => app.close())

@@ -15,9 +15,21 @@ export const ProblemSchema = z
   .describe('RFC 9457 problem details')
 
 const TITLES: Record<number, string> = {
-  400: 'Bad request', 401: 'Not signed in', 403: 'Not allowed', 404: 'Not found', 405: 'Method not allowed', 409: 'Conflict', 412: 'Precondition failed',
-  413: 'Too large', 415: 'Unsupported media type', 422: 'Not acceptable in content', 429: 'Too many requests', 500: 'Internal error',
-  502: 'Bad gateway', 503: 'Not available', 504: 'Took too long',
+  400: 'Bad request',
+  401: 'Not signed in',
+  403: 'Not allowed',
+  404: 'Not found',
+  405: 'Method not allowed',
+  409: 'Conflict',
+  412: 'Precondition failed',
+  413: 'Too large',
+  415: 'Unsupported media type',
+  422: 'Not acceptable in content',
+  429: 'Too many requests',
+  500: 'Internal error',
+  502: 'Bad gateway',
+  503: 'Not available',
+  504: 'Took too long',
 }
 
 /** Thrown by handlers; becomes the answer. */
@@ -27,7 +39,12 @@ export class Problem extends Error {
   readonly kind: string
   readonly errors: { field: string; message: string }[] | undefined
   readonly headers: Record<string, string>
-  constructor(status: number, kind: string, detail: string, more: { errors?: { field: string; message: string }[]; headers?: Record<string, string> } = {}) {
+  constructor(
+    status: number,
+    kind: string,
+    detail: string,
+    more: { errors?: { field: string; message: string }[]; headers?: Record<string, string> } = {},
+  ) {
     super(detail)
     this.status = status
     this.kind = kind
@@ -54,7 +71,8 @@ function send(request: FastifyRequest, reply: FastifyReply, p: Problem): Fastify
 }
 
 /** Errors of PostgreSQL and of sockets that mean: a server is away, try again. */
-const AWAY = /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|timeout exceeded when trying to connect|terminating connection|Connection terminated|the database system is/
+const AWAY =
+  /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|timeout exceeded when trying to connect|terminating connection|Connection terminated|the database system is/
 
 function toProblem(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error
@@ -63,7 +81,15 @@ function toProblem(error: unknown): Problem | undefined {
       field: `${error.validationContext ?? 'request'}${(v.instancePath ?? '').replaceAll('/', '.')}`,
       message: v.message ?? 'not valid',
     }))
-    return new Problem(400, 'not_valid', errors.map((e) => `${e.field}: ${e.message}`).join('; ').slice(0, 1000), { errors })
+    return new Problem(
+      400,
+      'not_valid',
+      errors
+        .map((e) => `${e.field}: ${e.message}`)
+        .join('; ')
+        .slice(0, 1000),
+      { errors },
+    )
   }
   const e = error as FastifyError & { code?: string }
   if (e.code === '57014') return new Problem(504, 'took_too_long', 'the query took too long; ask for a shorter time or fewer things')
@@ -71,7 +97,9 @@ function toProblem(error: unknown): Problem | undefined {
     return new Problem(503, 'store_away', 'a store does not answer at present; try again shortly', { headers: { 'retry-after': '5' } })
   }
   const status = e.statusCode ?? 500
-  return status >= 400 && status < 500 ? new Problem(status, (e.code ?? 'bad_request').replace(/^FST_(ERR_)?/, '').toLowerCase(), e.message) : undefined
+  return status >= 400 && status < 500
+    ? new Problem(status, (e.code ?? 'bad_request').replace(/^FST_(ERR_)?/, '').toLowerCase(), e.message)
+    : undefined
 }
 
 export function installProblems(app: FastifyInstance): void {
@@ -83,5 +111,7 @@ export function installProblems(app: FastifyInstance): void {
     }
     return send(request, reply, problem ?? new Problem(500, 'internal', 'something went wrong here; the log of the api says what'))
   })
-  app.setNotFoundHandler((request, reply) => send(request, reply, new Problem(404, 'no_such_path', `there is nothing at ${request.method} ${request.url.split('?')[0]}`)))
+  app.setNotFoundHandler((request, reply) =>
+    send(request, reply, new Problem(404, 'no_such_path', `there is nothing at ${request.method} ${request.url.split('?')[0]}`)),
+  )
 }

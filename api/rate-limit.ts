@@ -18,10 +18,11 @@ export function createBucket(perSecond: number, burst: number): Bucket {
       // Moved to the end, so that the first of the map is the one longest unused.
       levels.delete(key)
       levels.set(key, { level: ok ? level - 1 : level, atMs: nowMs })
-      if (levels.size > KEYS_MAX) for (const first of levels.keys()) {
-        levels.delete(first)
-        break
-      }
+      if (levels.size > KEYS_MAX)
+        for (const first of levels.keys()) {
+          levels.delete(first)
+          break
+        }
       return ok ? 0 : Math.max(1, Math.ceil((1 - level) / perSecond))
     },
   }

@@ -44,7 +44,8 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
   const failures = createBucket(1 / 30, limits.failuresBurst)
   const refuse = (address: string) => {
     const waitS = failures.take(address, Date.now())
-    if (waitS > 0) throw new Problem(429, 'too_many_failures', 'too many wrong tokens from this address', { headers: { 'retry-after': String(waitS) } })
+    if (waitS > 0)
+      throw new Problem(429, 'too_many_failures', 'too many wrong tokens from this address', { headers: { 'retry-after': String(waitS) } })
   }
   installAuth(app as never, deps.auth, (request) => refuse(request.ip))
   acceptMergePatch(app)
@@ -73,7 +74,10 @@ function installLimits(app: App, limits: { requestsPerSecond: number; requestsBu
     // Whoever watches our health must see it also when we are busy.
     if (/^\/(health|metrics)/.test(request.url)) return
     const waitS = bucket.take(request.ip, Date.now())
-    if (waitS > 0) throw new Problem(429, 'too_many_requests', `more than ${limits.requestsPerSecond} requests a second`, { headers: { 'retry-after': String(waitS) } })
+    if (waitS > 0)
+      throw new Problem(429, 'too_many_requests', `more than ${limits.requestsPerSecond} requests a second`, {
+        headers: { 'retry-after': String(waitS) },
+      })
   })
 }
 
@@ -106,10 +110,17 @@ async function documentation(app: App): Promise<void> {
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Meterstream', version: '1', description: 'Times are ISO 8601 in UTC; times in a simulation are the log\'s. Errors are RFC 9457 problem details.' },
+      info: {
+        title: 'Meterstream',
+        version: '1',
+        description: "Times are ISO 8601 in UTC; times in a simulation are the log's. Errors are RFC 9457 problem details.",
+      },
       tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
       components: {
-        securitySchemes: { bearer: { type: 'http', scheme: 'bearer' }, session: { type: 'apiKey', in: 'cookie', name: 'meterstream_session' } },
+        securitySchemes: {
+          bearer: { type: 'http', scheme: 'bearer' },
+          session: { type: 'apiKey', in: 'cookie', name: 'meterstream_session' },
+        },
       },
       security: [{ bearer: [] }, { session: [] }],
     },

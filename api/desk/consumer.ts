@@ -1,7 +1,7 @@
 // Brings findings and ticket intents from the log into PostgreSQL. Offsets are committed after PostgreSQL has committed; what comes
 // twice changes nothing, so any number of api processes may run.
 import { z } from 'zod'
-import { type Finding, FINDING_KINDS, SEVERITIES } from '#model/finding.ts'
+import { FINDING_KINDS, type Finding, SEVERITIES } from '#model/finding.ts'
 import { TICKET_CLASSES, type TicketIntent } from '#model/ticket.ts'
 import { parseIso } from '#model/time.ts'
 import { TOPICS } from '#model/topics.ts'
@@ -10,20 +10,43 @@ import { consume, type InRecord, type Kafka, type RecordConsumer, topicName } fr
 import type { Log } from '#runtime/log.ts'
 import { type Counter, counter, type Registry } from '#runtime/metrics.ts'
 import type { Pool } from '#runtime/postgres.ts'
-import { applyFindings, applyIntents } from './store.ts'
+import { applyFindings } from './finding-store.ts'
+import { applyIntents } from './store.ts'
 
 const iso = z.string().refine((s) => !Number.isNaN(parseIso(s)), 'not an ISO 8601 time')
 const scope = z.object({ type: z.string(), id: z.string() })
 
 /** What the desk relies on; everything else of a finding is kept as it came. */
 const FindingRecord = z.looseObject({
-  type: z.literal('finding'), id: z.string().min(1), rev: z.int(), kind: z.enum(FINDING_KINDS), scope, zone: z.string(),
-  startedAt: iso, detectedAt: iso, updatedAt: iso, clearedAt: iso.nullable(), severity: z.enum(SEVERITIES),
+  type: z.literal('finding'),
+  id: z.string().min(1),
+  rev: z.int(),
+  kind: z.enum(FINDING_KINDS),
+  scope,
+  zone: z.string(),
+  startedAt: iso,
+  detectedAt: iso,
+  updatedAt: iso,
+  clearedAt: iso.nullable(),
+  severity: z.enum(SEVERITIES),
 })
 const IntentRecord = z.looseObject({
-  type: z.literal('ticket'), key: z.string().min(1), rev: z.int(), class: z.enum(TICKET_CLASSES), findings: z.array(z.string()),
-  priority: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4)]), severity: z.enum(SEVERITIES), zone: z.string(), scope,
-  title: z.string(), description: z.string(), affected: z.array(z.string()), openedAt: iso, updatedAt: iso, closedAt: iso.nullable(), reason: z.string(),
+  type: z.literal('ticket'),
+  key: z.string().min(1),
+  rev: z.int(),
+  class: z.enum(TICKET_CLASSES),
+  findings: z.array(z.string()),
+  priority: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4)]),
+  severity: z.enum(SEVERITIES),
+  zone: z.string(),
+  scope,
+  title: z.string(),
+  description: z.string(),
+  affected: z.array(z.string()),
+  openedAt: iso,
+  updatedAt: iso,
+  closedAt: iso.nullable(),
+  reason: z.string(),
 })
 
 export interface DeskConsumerOptions {
@@ -49,9 +72,10 @@ export async function startDeskConsumer(options: DeskConsumerOptions): Promise<R
     commit: 'after-batch',
     async onBatch({ topic, records: batch, heartbeat }) {
       const name = topic === tickets ? 'tickets' : 'findings'
-      const count = topic === tickets
-        ? (part: InRecord[]) => applyIntents(pool, parseAll<TicketIntent>(part, IntentRecord, { log, name, records }))
-        : (part: InRecord[]) => applyFindings(pool, parseAll<Finding>(part, FindingRecord, { log, name, records }))
+      const count =
+        topic === tickets
+          ? (part: InRecord[]) => applyIntents(pool, parseAll<TicketIntent>(part, IntentRecord, { log, name, records }))
+          : (part: InRecord[]) => applyFindings(pool, parseAll<Finding>(part, FindingRecord, { log, name, records }))
       for (let i = 0; i < batch.length; i += PART) {
         const part = batch.slice(i, i + PART)
         records.inc({ topic: name, result: 'changed' }, await count(part))
@@ -66,7 +90,11 @@ export async function startDeskConsumer(options: DeskConsumerOptions): Promise<R
 const PART = 500
 
 /** Records that are none of ours are skipped, logged and counted: throwing would stop the desk for ever. */
-function parseAll<T>(part: readonly InRecord[], schema: z.ZodType, to: { log: Log; name: string; records: Counter<'topic' | 'result'> }): T[] {
+function parseAll<T>(
+  part: readonly InRecord[],
+  schema: z.ZodType,
+  to: { log: Log; name: string; records: Counter<'topic' | 'result'> },
+): T[] {
   const out: T[] = []
   for (const r of part) {
     const problem = parse(r, schema, out)
@@ -85,7 +113,11 @@ function parse<T>(r: InRecord, schema: z.ZodType, out: T[]): string | undefined 
     return (error as Error).message
   }
   const parsed = schema.safeParse(value)
-  if (!parsed.success) return parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ').slice(0, 500)
+  if (!parsed.success)
+    return parsed.error.issues
+      .map((i) => `${i.path.join('.')}: ${i.message}`)
+      .join('; ')
+      .slice(0, 500)
   out.push(value as T)
   return undefined
 }

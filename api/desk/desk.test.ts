@@ -10,14 +10,29 @@ const T0 = Date.parse('2026-03-01T10:00:00Z')
 
 function anIntent(given: Partial<TicketIntent> = {}): TicketIntent {
   return {
-    type: 'ticket', key: 'outage:transformer:T1:x', rev: 1, class: 'outage', findings: ['f1'], priority: 2, severity: 'major', zone: 'F1',
-    scope: { type: 'transformer', id: 'T1' }, title: 'Outage: transformer T1', description: '', affected: ['E1'], openedAt: toIso(T0),
-    updatedAt: toIso(T0), closedAt: null, reason: 'first_finding', ...given,
+    type: 'ticket',
+    key: 'outage:transformer:T1:x',
+    rev: 1,
+    class: 'outage',
+    findings: ['f1'],
+    priority: 2,
+    severity: 'major',
+    zone: 'F1',
+    scope: { type: 'transformer', id: 'T1' },
+    title: 'Outage: transformer T1',
+    description: '',
+    affected: ['E1'],
+    openedAt: toIso(T0),
+    updatedAt: toIso(T0),
+    closedAt: null,
+    reason: 'first_finding',
+    ...given,
   }
 }
 
 const opened = (given: Partial<TicketIntent> = {}): Ticket => (applyIntent(null, anIntent(given)) as { ticket: Ticket }).ticket
-const after = (t: Ticket, given: Partial<TicketIntent>): Ticket => (applyIntent(t, anIntent({ rev: t.intentRev + 1, ...given })) as { ticket: Ticket }).ticket
+const next = (t: Ticket, given: Partial<TicketIntent>): Ticket =>
+  (applyIntent(t, anIntent({ rev: t.intentRev + 1, ...given })) as { ticket: Ticket }).ticket
 
 function does(t: Ticket, ...actions: TicketAction[]): Ticket {
   return actions.reduce((ticket, action) => {
@@ -39,35 +54,35 @@ describe('a ticket and telemetry', () => {
   it('ignores an intent that is not newer', () => {
     const t = opened()
     expect(applyIntent(t, anIntent())).toBeUndefined()
-    expect(applyIntent(after(t, { priority: 1 }), anIntent({ rev: 1 }))).toBeUndefined()
+    expect(applyIntent(next(t, { priority: 1 }), anIntent({ rev: 1 }))).toBeUndefined()
   })
 
   it('closes by itself when nobody works on it', () => {
-    expect(after(opened(), end)).toMatchObject({ state: 'closed', closedMs: T0 + HOUR_MS, resolvedMs: T0 + HOUR_MS })
+    expect(next(opened(), end)).toMatchObject({ state: 'closed', closedMs: T0 + HOUR_MS, resolvedMs: T0 + HOUR_MS })
   })
 
   it('waits for the crew that is on its way', () => {
-    expect(after(does(opened(), 'dispatch'), end)).toMatchObject({ state: 'resolved', closedMs: null, telemetryClosedMs: T0 + HOUR_MS })
+    expect(next(does(opened(), 'dispatch'), end)).toMatchObject({ state: 'resolved', closedMs: null, telemetryClosedMs: T0 + HOUR_MS })
   })
 
   it('does not believe done without the end in the telemetry, then does', () => {
     const t = does(opened(), 'dispatch', 'start', 'done')
     expect(t).toMatchObject({ state: 'verify', reason: 'done_but_telemetry_disagrees', resolvedMs: null })
-    expect(after(t, end)).toMatchObject({ state: 'resolved' })
+    expect(next(t, end)).toMatchObject({ state: 'resolved' })
   })
 
   it('believes done when telemetry has seen the end', () => {
-    expect(does(after(does(opened(), 'dispatch', 'start'), end), 'confirm', 'close', 'archive').state).toBe('archived')
+    expect(does(next(does(opened(), 'dispatch', 'start'), end), 'confirm', 'close', 'archive').state).toBe('archived')
   })
 
   it('reopens the same ticket when the incident returns', () => {
-    const back = after(after(opened(), end), { closedAt: null, reason: 'returned', updatedAt: toIso(T0 + 2 * HOUR_MS) })
+    const back = next(next(opened(), end), { closedAt: null, reason: 'returned', updatedAt: toIso(T0 + 2 * HOUR_MS) })
     expect(back).toMatchObject({ state: 'received', closedMs: null, telemetryClosedMs: null, resolvedMs: null, version: 3 })
   })
 
   it('cancels what was withdrawn, and closes what a wider incident took over', () => {
-    expect(after(does(opened(), 'dispatch'), { ...end, withdrawn: true, reason: 'withdrawn' }).state).toBe('cancelled')
-    const absorbed = after(does(opened(), 'dispatch'), { ...end, reason: 'absorbed', mergedInto: 'outage:feeder:F1:x' })
+    expect(next(does(opened(), 'dispatch'), { ...end, withdrawn: true, reason: 'withdrawn' }).state).toBe('cancelled')
+    const absorbed = next(does(opened(), 'dispatch'), { ...end, reason: 'absorbed', mergedInto: 'outage:feeder:F1:x' })
     expect(absorbed).toMatchObject({ state: 'closed', mergedInto: 'outage:feeder:F1:x' })
   })
 
@@ -81,13 +96,19 @@ describe('a ticket and telemetry', () => {
     const t = opened()
     expect(breachesOf(t, T0 + 20 * MINUTE_MS)).toEqual(['respond'])
     expect(breachesOf(t, T0 + DAY_MS)).toEqual(['respond', 'dispatch', 'resolve'])
-    expect(breachesOf(after(t, end), T0 + DAY_MS)).toEqual(['respond'])
+    expect(breachesOf(next(t, end), T0 + DAY_MS)).toEqual(['respond'])
     expect(breachesOf(does(opened(), 'review'), T0 + 20 * MINUTE_MS)).toEqual([])
   })
 })
 
 describe('transitions', () => {
-  const situation = (state: TicketState, note = '') => ({ state, class: 'outage' as TicketClass, origin: 'telemetry' as const, ended: false, note })
+  const situation = (state: TicketState, note = '') => ({
+    state,
+    class: 'outage' as TicketClass,
+    origin: 'telemetry' as const,
+    ended: false,
+    note,
+  })
 
   it('offers exactly what it allows', () => {
     for (const state of TICKET_STATES) {
@@ -97,25 +118,57 @@ describe('transitions', () => {
   })
 
   it.each([
-    ['received', 'close'], ['received', 'start'], ['closed', 'dispatch'], ['archived', 'reopen'], ['verify', 'close'], ['verify', 'done'],
+    ['received', 'close'],
+    ['received', 'start'],
+    ['closed', 'dispatch'],
+    ['archived', 'reopen'],
+    ['verify', 'close'],
+    ['verify', 'done'],
   ] as const)('refuses to %s → %s with what is possible', (state, action) => {
-    expect(transition(situation(state, 'why'), action)).toMatchObject({ ok: false, code: 'illegal_transition', message: expect.stringContaining('note') })
+    expect(transition(situation(state, 'why'), action)).toMatchObject({
+      ok: false,
+      code: 'illegal_transition',
+      message: expect.stringContaining('note'),
+    })
   })
 
-  it.each([['received', 'cancel'], ['closed', 'reopen'], ['verify', 'confirm'], ['received', 'note']] as const)('asks why for %s → %s', (state, action) => {
+  it.each([
+    ['received', 'cancel'],
+    ['closed', 'reopen'],
+    ['verify', 'confirm'],
+    ['received', 'note'],
+  ] as const)('asks why for %s → %s', (state, action) => {
     expect(transition(situation(state), action)).toMatchObject({ ok: false, code: 'note_required' })
   })
 
   it('reads ticket numbers strictly', () => {
-    expect(['T-1', 'T-1042', 'T-0', 'T-01', 't-1', 'T-1e3', "T-1' OR 1=1", ''].map(ticketNo)).toEqual([1, 1042, undefined, undefined, undefined, undefined, undefined, undefined])
+    expect(['T-1', 'T-1042', 'T-0', 'T-01', 't-1', 'T-1e3', "T-1' OR 1=1", ''].map(ticketNo)).toEqual([
+      1,
+      1042,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ])
   })
 })
 
 describe('any mix of intents and commands', () => {
   it('counts versions up by one, never turns time back, and has a closing time exactly when it is not open', () => {
     const step = fc.oneof(
-      fc.record({ action: fc.constantFrom(...TICKET_ACTIONS), note: fc.constantFrom('', 'why'), dt: fc.integer({ min: -HOUR_MS, max: HOUR_MS }) }),
-      fc.record({ rev: fc.integer({ min: 1, max: 12 }), end: fc.boolean(), reason: fc.constantFrom('all_clear', 'absorbed', 'returned'), dt: fc.nat(HOUR_MS) }),
+      fc.record({
+        action: fc.constantFrom(...TICKET_ACTIONS),
+        note: fc.constantFrom('', 'why'),
+        dt: fc.integer({ min: -HOUR_MS, max: HOUR_MS }),
+      }),
+      fc.record({
+        rev: fc.integer({ min: 1, max: 12 }),
+        end: fc.boolean(),
+        reason: fc.constantFrom('all_clear', 'absorbed', 'returned'),
+        dt: fc.nat(HOUR_MS),
+      }),
     )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {

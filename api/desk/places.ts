@@ -11,7 +11,10 @@ export async function placesOf(db: Queryable, scopes: readonly { type: string; i
   const ids = [...new Set(scopes.map((s) => s.id))]
   const out = new Map<string, Point>()
   if (ids.length === 0) return out
-  const own = await db.query<{ id: string; geometry: unknown }>('SELECT id, geometry FROM assets WHERE id = ANY($1) AND geometry IS NOT NULL', [ids])
+  const own = await db.query<{ id: string; geometry: unknown }>(
+    'SELECT id, geometry FROM assets WHERE id = ANY($1) AND geometry IS NOT NULL',
+    [ids],
+  )
   const points = new Map(own.rows.map((r) => [r.id, middleOf(r.geometry)]))
   const missing = ids.filter((id) => points.get(id) === undefined)
   if (missing.length > 0) {

@@ -30,7 +30,14 @@ const DESK: Record<1 | 2 | 3 | 4, Limits> = {
 }
 
 const BY_CLASS: Record<TicketClass, Record<1 | 2 | 3 | 4, Limits>> = {
-  outage: FIELD, leak: FIELD, quality: FIELD, meter_work: FIELD, installation: DESK, billing: DESK, complaint: DESK, enquiry: DESK,
+  outage: FIELD,
+  leak: FIELD,
+  quality: FIELD,
+  meter_work: FIELD,
+  installation: DESK,
+  billing: DESK,
+  complaint: DESK,
+  enquiry: DESK,
 }
 
 /** Due times, epoch ms of the log clock. */

@@ -12,7 +12,9 @@ export interface Situation {
   note: string
 }
 
-export type Transition = { ok: true; to: TicketState; reason: string } | { ok: false; code: 'illegal_transition' | 'note_required'; message: string }
+export type Transition =
+  | { ok: true; to: TicketState; reason: string }
+  | { ok: false; code: 'illegal_transition' | 'note_required'; message: string }
 
 /** state -> action -> next state. `done` is decided by `afterDone`. An action that is not here is illegal in that state. */
 const TABLE: Record<TicketState, Partial<Record<TicketAction, TicketState>>> = {
@@ -61,8 +63,16 @@ function needsNote(s: Situation, action: TicketAction): boolean {
 }
 
 const REASONS: Record<TicketAction, string> = {
-  review: 'reviewed', dispatch: 'dispatched', start: 'work_begun', done: 'done', confirm: 'confirmed_by_person', close: 'closed_by_person',
-  archive: 'archived', reopen: 'reopened_by_person', cancel: 'nothing_to_do', note: 'noted',
+  review: 'reviewed',
+  dispatch: 'dispatched',
+  start: 'work_begun',
+  done: 'done',
+  confirm: 'confirmed_by_person',
+  close: 'closed_by_person',
+  archive: 'archived',
+  reopen: 'reopened_by_person',
+  cancel: 'nothing_to_do',
+  note: 'noted',
 }
 
 export function actionsFor(state: TicketState): TicketAction[] {

@@ -59,7 +59,10 @@ export function applyIntent(ticket: Ticket | null, intent: TicketIntent): { tick
   next.closedMs = isOpen(state) ? null : (ticket?.closedMs ?? closedMs ?? atMs)
   if (closedMs !== null && (state === 'closed' || state === 'resolved')) next.resolvedMs ??= closedMs
   if (action === 'telemetry_return') next.resolvedMs = null
-  return { ticket: next, change: { version: next.version, atMs, who: 'telemetry', action, from, to: state, reason: intent.reason, note: '' } }
+  return {
+    ticket: next,
+    change: { version: next.version, atMs, who: 'telemetry', action, from, to: state, reason: intent.reason, note: '' },
+  }
 }
 
 function afterIntent(from: TicketState | null, t: Ticket, intent: TicketIntent): { state: TicketState; action: Change['action'] } {
@@ -121,7 +124,10 @@ export interface Command {
 export type Refused = { ok: false; code: 'illegal_transition' | 'note_required'; message: string }
 
 export function applyCommand(ticket: Ticket, c: Command): { ok: true; ticket: Ticket; change: Change } | Refused {
-  const t = transition({ state: ticket.state, class: ticket.class, origin: ticket.origin, ended: ticket.telemetryClosedMs !== null, note: c.note }, c.action)
+  const t = transition(
+    { state: ticket.state, class: ticket.class, origin: ticket.origin, ended: ticket.telemetryClosedMs !== null, note: c.note },
+    c.action,
+  )
   if (!t.ok) return t
   // The log's clock may stand still or be behind an intent that another partition brought: a ticket's own time never goes back.
   const atMs = Math.max(ticket.updatedMs, c.atMs)

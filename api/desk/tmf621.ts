@@ -12,8 +12,16 @@ export type TmfStatus = (typeof TMF_STATUSES)[number]
 
 /** Our states are finer. `verify` is held: it waits for the telemetry. */
 const STATUS: Record<TicketState, TmfStatus> = {
-  received: 'acknowledged', reviewed: 'acknowledged', dispatched: 'inProgress', in_progress: 'inProgress', verify: 'held', resolved: 'resolved', confirmed: 'resolved',
-  closed: 'closed', archived: 'closed', cancelled: 'cancelled',
+  received: 'acknowledged',
+  reviewed: 'acknowledged',
+  dispatched: 'inProgress',
+  in_progress: 'inProgress',
+  verify: 'held',
+  resolved: 'resolved',
+  confirmed: 'resolved',
+  closed: 'closed',
+  archived: 'closed',
+  cancelled: 'cancelled',
 }
 
 export function statusOf(state: TicketState): TmfStatus {
@@ -70,11 +78,27 @@ export function classOf(ticketType: string): TicketClass {
   const t = ticketType.toLowerCase()
   const own = TICKET_CLASSES.find((c) => c === t || c.replace('_', ' ') === t || c.replace('_', '') === t)
   if (own !== undefined) return own
-  return /^complain/.test(t) ? 'complaint' : /bill|invoice/.test(t) ? 'billing' : /leak|burst/.test(t) ? 'leak' : /outage|fault|power/.test(t) ? 'outage' : 'enquiry'
+  return /^complain/.test(t)
+    ? 'complaint'
+    : /bill|invoice/.test(t)
+      ? 'billing'
+      : /leak|burst/.test(t)
+        ? 'leak'
+        : /outage|fault|power/.test(t)
+          ? 'outage'
+          : 'enquiry'
 }
 
 /** Attributes that a client gives and gets back as they are. */
-export const EXTERNAL = ['attachment', 'channel', 'externalIdentifier', 'relatedParty', 'requestedResolutionDate', 'troubleTicketRelationship', 'troubleTicketSpecification'] as const
+export const EXTERNAL = [
+  'attachment',
+  'channel',
+  'externalIdentifier',
+  'relatedParty',
+  'requestedResolutionDate',
+  'troubleTicketRelationship',
+  'troubleTicketSpecification',
+] as const
 
 type Json = Record<string, unknown>
 
@@ -85,7 +109,9 @@ const characteristic = (name: string, value: string | number) =>
 
 /** One entity reference; `@referredType` is the kind of thing in our registry or log. */
 const entity = (role: string, type: string, id: string, href?: string) => ({
-  '@type': 'RelatedEntity', role, entity: { '@type': 'EntityRef', '@referredType': type, id, ...(href === undefined ? {} : { href }) },
+  '@type': 'RelatedEntity',
+  role,
+  entity: { '@type': 'EntityRef', '@referredType': type, id, ...(href === undefined ? {} : { href }) },
 })
 
 /** Findings named in a ticket; the rest are in /v1/tickets. */
@@ -108,7 +134,12 @@ export function toTmf(t: Ticket, changes: readonly Change[]): Json {
     status: STATUS[t.state],
     statusChangeDate: toIso(last?.atMs ?? t.openedMs),
     statusChangeReason: last?.reason ?? t.reason,
-    statusChangeHistory: status.map((c) => ({ '@type': 'StatusChange', status: STATUS[c.to], statusChangeDate: toIso(c.atMs), statusChangeReason: c.reason })),
+    statusChangeHistory: status.map((c) => ({
+      '@type': 'StatusChange',
+      status: STATUS[c.to],
+      statusChangeDate: toIso(c.atMs),
+      statusChangeReason: c.reason,
+    })),
     creationDate: toIso(t.openedMs),
     lastUpdate: toIso(t.updatedMs),
     expectedResolutionDate: toIso(t.sla.resolveMs),
@@ -122,7 +153,10 @@ export function toTmf(t: Ticket, changes: readonly Change[]): Json {
       .filter((c) => c.note !== '')
       .map((c) => ({ '@type': 'Note', id: String(c.version), author: c.who, date: toIso(c.atMs), text: c.note })),
     troubleTicketCharacteristic: [
-      characteristic('state', t.state), characteristic('zone', t.zone), characteristic('assignee', t.assignee), characteristic('affectedCount', t.affected.length),
+      characteristic('state', t.state),
+      characteristic('zone', t.zone),
+      characteristic('assignee', t.assignee),
+      characteristic('affectedCount', t.affected.length),
       characteristic('version', t.version),
     ],
   }

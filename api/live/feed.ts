@@ -1,15 +1,17 @@
 // What feeds the live stream: topics `live` and `crews` from Kafka, findings and tickets from PostgreSQL as they are committed there
 // (by whichever api process holds the desk), and at the start the newest values from QuestDB.
-import type { CrewView, LiveValue } from '#model/live-events.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { LiveRecord } from '#model/live.ts'
+import type { CrewView, LiveValue } from '#model/live-events.ts'
 import { TOPICS } from '#model/topics.ts'
 import type { Config } from '#runtime/config.ts'
 import { consume, type Kafka, type RecordConsumer, topicName, topicOffsets } from '#runtime/kafka.ts'
 import type { Log } from '#runtime/log.ts'
 import type { Pool, PoolClient } from '#runtime/postgres.ts'
 import { literal, type QuestDb, timeLiteral } from '#runtime/questdb.ts'
-import { DESK_CHANNEL, recentTickets, ticketsByNo } from '../desk/store.ts'
+import { DESK_CHANNEL } from '../desk/rows.ts'
 import { viewOf } from '../desk/ticket.ts'
+import { recentTickets, ticketsByNo } from '../desk/ticket-lists.ts'
 import { findingsById, recentFindings } from '../queries/findings.ts'
 import type { Live } from './live.ts'
 import { KEPT_MAX, RECENT_MS } from './picture.ts'
@@ -36,7 +38,9 @@ const BACK_RECORDS = 2_000
 
 export async function startFeed(options: FeedOptions): Promise<Feed> {
   const desk = startDeskFeed(options)
-  await seedValues(options).catch((error: Error) => options.log.warn({ error: error.message }, 'no values from QuestDB yet, the map fills as readings come'))
+  await seedValues(options).catch((error: Error) =>
+    options.log.warn({ error: error.message }, 'no values from QuestDB yet, the map fills as readings come'),
+  )
   const consumer = await startTopics(options)
   return {
     listening: desk.listening,
@@ -51,9 +55,9 @@ async function startTopics({ kafka, config, live, instance, log }: FeedOptions):
   const topics = { live: topicName(config, TOPICS.live), crews: topicName(config, TOPICS.crews) }
   const next = new Map<string, number>()
   for (const topic of Object.values(topics)) {
-    for (const o of await topicOffsets(kafka, topic)) next.set(`${topic}|${o.partition}`, Math.max(o.low, o.high - BACK_RECORDS))
+    for (const o of await offsetsOf(kafka, topic)) next.set(`${topic}|${o.partition}`, Math.max(o.low, o.high - BACK_RECORDS))
   }
-  const begin = [...next]
+  let assignedEarly = false
   let consumer: RecordConsumer | undefined
   const seek = (key: string, offset: number) => {
     const [topic, partition] = key.split('|') as [string, string]
@@ -67,6 +71,7 @@ async function startTopics({ kafka, config, live, instance, log }: FeedOptions):
     from: 'end',
     commit: 'manual',
     onAssign(assigned) {
+      assignedEarly = consumer === undefined
       for (const [topic, partitions] of assigned) for (const p of partitions) seek(`${topic}|${p}`, next.get(`${topic}|${p}`) ?? 0)
     },
     async onBatch(batch) {
@@ -82,9 +87,22 @@ async function startTopics({ kafka, config, live, instance, log }: FeedOptions):
       }
     },
   })
-  // The first assignment came before there was a consumer to seek with.
-  for (const [key, offset] of begin) seek(key, offset)
+  if (assignedEarly) for (const [key, offset] of next) seek(key, offset)
   return consumer
+}
+
+const OFFSETS_TRIES = 20
+
+/** A topic just created has no leader for a moment. */
+async function offsetsOf(kafka: Kafka, topic: string): ReturnType<typeof topicOffsets> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await topicOffsets(kafka, topic)
+    } catch (error) {
+      if (tries === OFFSETS_TRIES) throw error
+      await sleep(500)
+    }
+  }
 }
 
 /** A record of the topic `crews`, as ingest writes it. */
@@ -99,7 +117,13 @@ interface CrewRecord {
 }
 
 const crewOf = (c: CrewRecord) => ({
-  crew: c.crew, lon: c.lon, lat: c.lat, tsMs: c.tsMs, accuracyM: c.accuracyM ?? null, speedKmh: c.speedKmh ?? null, batteryPct: c.batteryPct ?? null,
+  crew: c.crew,
+  lon: c.lon,
+  lat: c.lat,
+  tsMs: c.tsMs,
+  accuracyM: c.accuracyM ?? null,
+  speedKmh: c.speedKmh ?? null,
+  batteryPct: c.batteryPct ?? null,
 })
 
 /** Ids waiting to be looked up at most; beyond, everything is loaded anew. */
@@ -180,11 +204,16 @@ async function loadChanged({ pool, live, nowMs }: FeedOptions, tickets: number[]
 async function reload({ pool, live, nowMs }: FeedOptions): Promise<void> {
   const sinceMs = nowMs() - RECENT_MS
   const [findings, tickets] = await Promise.all([recentFindings(pool, sinceMs, KEPT_MAX), recentTickets(pool, sinceMs, KEPT_MAX)])
-  live.replaceDesk(findings, tickets.map((t) => viewOf(t, nowMs())))
+  live.replaceDesk(
+    findings,
+    tickets.map((t) => viewOf(t, nowMs())),
+  )
 }
 
 async function loadSkills({ pool, live }: FeedOptions): Promise<void> {
-  const { rows } = await pool.query<{ id: string; skills: CrewView['skills'] | null }>("SELECT id, properties->'skills' AS skills FROM assets WHERE kind = 'crew'")
+  const { rows } = await pool.query<{ id: string; skills: CrewView['skills'] | null }>(
+    "SELECT id, properties->'skills' AS skills FROM assets WHERE kind = 'crew'",
+  )
   live.setSkills(new Map(rows.map((r) => [r.id, r.skills ?? []])))
 }
 
@@ -206,12 +235,19 @@ async function seedValues({ pool, questdb, config, live }: FeedOptions): Promise
   if (typeof newestUs !== 'number') return
   const since = timeLiteral(Math.floor(newestUs / 1000) - SEED_BACK_MS)
   for (let i = 0; i < rows.length; i += CHUNK) {
-    const ids = rows.slice(i, i + CHUNK).map((r) => literal(r.id)).join(', ')
+    const ids = rows
+      .slice(i, i + CHUNK)
+      .map((r) => literal(r.id))
+      .join(', ')
     const { dataset } = await questdb.exec(
       `SELECT device, quantity, channel, cast(ts as long), value, quality FROM ${table} WHERE device IN (${ids}) AND ts >= ${since}
        LATEST ON ts PARTITION BY device, quantity, channel`,
     )
-    live.takeValues(dataset.map(([device, quantity, channel, us, value, quality]) =>
-      [device, quantity, channel ?? '', Math.floor((us as number) / 1000), value, quality] as LiveValue))
+    live.takeValues(
+      dataset.map(
+        ([device, quantity, channel, us, value, quality]) =>
+          [device, quantity, channel ?? '', Math.floor((us as number) / 1000), value, quality] as LiveValue,
+      ),
+    )
   }
 }

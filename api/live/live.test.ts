@@ -5,7 +5,14 @@ import { createPicture, speedOf, takeCrew, takeRecord, takeValue } from './pictu
 import { createRing } from './ring.ts'
 
 const value = (asset: string, tsMs: number, v: number): LiveValue => [asset, 'pressure_bar', '', tsMs, v, 'good']
-const record = (nowMs: number, values: LiveValue[] = [], readings = values.length) => ({ type: 'live' as const, zone: 'A', partition: 0, nowMs, readings, values })
+const record = (nowMs: number, values: LiveValue[] = [], readings = values.length) => ({
+  type: 'live' as const,
+  zone: 'A',
+  partition: 0,
+  nowMs,
+  readings,
+  values,
+})
 
 class Reader implements LiveClient {
   text = ''
@@ -20,7 +27,11 @@ class Reader implements LiveClient {
   }
   /** Events read so far: name, id, data. */
   events(): { event: string; id: string; data: unknown }[] {
-    return [...this.text.matchAll(/event: (\w+)\nid: (\S+)\ndata: (.*)\n\n/g)].map((m) => ({ event: m[1] as string, id: m[2] as string, data: JSON.parse(m[3] as string) }))
+    return [...this.text.matchAll(/event: (\w+)\nid: (\S+)\ndata: (.*)\n\n/g)].map((m) => ({
+      event: m[1] as string,
+      id: m[2] as string,
+      data: JSON.parse(m[3] as string),
+    }))
   }
   names = () => this.events().map((e) => e.event)
 }
@@ -45,7 +56,12 @@ describe('the ring', () => {
 describe('the picture', () => {
   it('keeps the newest value, whatever comes late or twice', () => {
     const p = createPicture()
-    expect([takeValue(p, value('P1', 10, 3)), takeValue(p, value('P1', 10, 3)), takeValue(p, value('P1', 5, 9)), takeValue(p, value('P1', 10, 4))]).toEqual([true, false, false, true])
+    expect([
+      takeValue(p, value('P1', 10, 3)),
+      takeValue(p, value('P1', 10, 3)),
+      takeValue(p, value('P1', 5, 9)),
+      takeValue(p, value('P1', 10, 4)),
+    ]).toEqual([true, false, false, true])
     expect([...p.values.values()]).toEqual([value('P1', 10, 4)])
   })
 
@@ -156,7 +172,15 @@ describe('the stream', () => {
   })
 
   it('counts open things also beyond what a snapshot lists', () => {
-    for (let i = 0; i < 3000; i++) live.takeFinding({ id: `f${i}`, rev: 1, kind: 'outage', clearedAt: null, detectedAt: `${i}`.padStart(5, '0'), updatedAt: '' } as never)
+    for (let i = 0; i < 3000; i++)
+      live.takeFinding({
+        id: `f${i}`,
+        rev: 1,
+        kind: 'outage',
+        clearedAt: null,
+        detectedAt: `${i}`.padStart(5, '0'),
+        updatedAt: '',
+      } as never)
     const reader = new Reader()
     live.connect(reader, undefined)
     const snapshot = reader.events()[0]?.data as LiveSnapshot

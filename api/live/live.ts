@@ -1,11 +1,24 @@
 // The live stream: keeps the picture, turns news into numbered events, and hands them to every client. One event is serialised once.
 // A client that does not read is dropped with a word, so that it can never fill our memory.
-import type { Finding } from '#model/finding.ts'
+
 import type { TicketView } from '#model/desk.ts'
+import type { Finding } from '#model/finding.ts'
 import type { LiveRecord } from '#model/live.ts'
 import type { CrewView, LiveBye, LiveEventName, LiveEvents, LiveSnapshot, LiveStatus, LiveValue, PartHealth } from '#model/live-events.ts'
 import {
-  createPicture, listedFindings, listedTickets, newlyStale, openCounts, type Picture, speedOf, statusOf, takeCrew, takeFinding, takeRecord, takeTicket, takeValue,
+  createPicture,
+  listedFindings,
+  listedTickets,
+  newlyStale,
+  openCounts,
+  type Picture,
+  speedOf,
+  statusOf,
+  takeCrew,
+  takeFinding,
+  takeRecord,
+  takeTicket,
+  takeValue,
 } from './picture.ts'
 import { createRing, type Ring } from './ring.ts'
 
@@ -167,7 +180,12 @@ class LiveStream implements Live {
   #snapshotText(): string {
     const p = this.#picture
     const snapshot: LiveSnapshot = {
-      nowMs: p.nowMs, values: [...p.values.values()], findings: listedFindings(p), tickets: listedTickets(p), crews: [...p.crews.values()], status: this.status(),
+      nowMs: p.nowMs,
+      values: [...p.values.values()],
+      findings: listedFindings(p),
+      tickets: listedTickets(p),
+      crews: [...p.crews.values()],
+      status: this.status(),
     }
     return this.#text('snapshot', snapshot, this.#ring.lastSeq)
   }

@@ -148,7 +148,8 @@ function readingsPerSecond(p: Picture, wallMs: number): number {
 export function openCounts(p: Picture): { findings: Map<string, number>; tickets: Map<string, number> } {
   const findings = new Map<string, number>()
   const tickets = new Map<string, number>()
-  for (const f of p.findings.values()) if (f.clearedAt === null && f.withdrawn !== true) findings.set(f.kind, (findings.get(f.kind) ?? 0) + 1)
+  for (const f of p.findings.values())
+    if (f.clearedAt === null && f.withdrawn !== true) findings.set(f.kind, (findings.get(f.kind) ?? 0) + 1)
   for (const t of p.tickets.values()) if (isOpen(t.state)) tickets.set(t.class, (tickets.get(t.class) ?? 0) + 1)
   return { findings, tickets }
 }
@@ -159,7 +160,12 @@ export function statusOf(p: Picture, parts: PartHealth[], wallMs: number): LiveS
   const open = openCounts(p)
   const sum = (counts: Map<string, number>) => [...counts.values()].reduce((a, b) => a + b, 0)
   return {
-    nowMs: p.nowMs, speed: speedOf(p, wallMs), readingsPerSecond: readingsPerSecond(p, wallMs), lagRecords: lag, openFindings: sum(open.findings),
-    openTickets: sum(open.tickets), parts,
+    nowMs: p.nowMs,
+    speed: speedOf(p, wallMs),
+    readingsPerSecond: readingsPerSecond(p, wallMs),
+    lagRecords: lag,
+    openFindings: sum(open.findings),
+    openTickets: sum(open.tickets),
+    parts,
   }
 }

@@ -28,7 +28,11 @@ export async function listAssets(db: Queryable, q: AssetQuery): Promise<AssetFea
   add((n) => `id = ANY($${n})`, q.id)
   add((n) => `id > $${n}`, q.after)
   for (const property of ['dma', 'feeder', 'transformer', 'gateway'] as const) add((n) => `properties->>'${property}' = $${n}`, q[property])
-  add((n) => `geometry->>'type' = 'Point' AND point((geometry->'coordinates'->>0)::float8, (geometry->'coordinates'->>1)::float8) <@ box($${n}::text)`, boxOf(q.bbox))
+  add(
+    (n) =>
+      `geometry->>'type' = 'Point' AND point((geometry->'coordinates'->>0)::float8, (geometry->'coordinates'->>1)::float8) <@ box($${n}::text)`,
+    boxOf(q.bbox),
+  )
   values.push(q.limit + 1)
   const { rows } = await db.query<{ geometry: Geometry; properties: AssetProperties }>(
     `SELECT geometry, properties FROM assets ${where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`} ORDER BY id LIMIT $${values.length}`,
@@ -42,15 +46,25 @@ function boxOf(b: AssetQuery['bbox']): string | undefined {
 }
 
 export async function registryMeta(db: Queryable): Promise<{ revision: string; timezone: string; name: string }> {
-  const { rows } = await db.query<{ key: string; value: string }>("SELECT key, value FROM registry_meta WHERE key IN ('revision', 'timezone', 'name')")
+  const { rows } = await db.query<{ key: string; value: string }>(
+    "SELECT key, value FROM registry_meta WHERE key IN ('revision', 'timezone', 'name')",
+  )
   const of = (key: string) => rows.find((r) => r.key === key)?.value ?? ''
   return { revision: of('revision'), timezone: of('timezone'), name: of('name') }
 }
 
 /** Properties that name another asset, and the kinds it may have; an account is looked up on its own. */
 const REFERENCES: Record<string, readonly string[]> = {
-  gateway: ['gateway'], dma: ['dma'], parent: ['dma'], feeder: ['feeder'], transformer: ['transformer'], substation: ['substation'],
-  node: ['junction', 'tank', 'reservoir'], from: ['junction', 'tank', 'reservoir'], to: ['junction', 'tank', 'reservoir'], link: ['pipe', 'valve', 'pump'],
+  gateway: ['gateway'],
+  dma: ['dma'],
+  parent: ['dma'],
+  feeder: ['feeder'],
+  transformer: ['transformer'],
+  substation: ['substation'],
+  node: ['junction', 'tank', 'reservoir'],
+  from: ['junction', 'tank', 'reservoir'],
+  to: ['junction', 'tank', 'reservoir'],
+  link: ['pipe', 'valve', 'pump'],
 }
 
 /** What an asset refers to that does not exist or is of another kind. */
@@ -60,14 +74,17 @@ export async function wrongReferences(db: Queryable, asset: AssetProperties): Pr
     const id = (asset as Record<string, unknown>)[field]
     if (typeof id === 'string') wanted.push({ field, id, kinds })
   }
-  if (asset.kind === 'flow_meter') asset.flows.forEach((f, i) => wanted.push({ field: `flows[${i}].dma`, id: f.dma, kinds: ['dma'] }))
+  const flows = asset.kind === 'flow_meter' ? asset.flows : []
+  wanted.push(...flows.map((f, i) => ({ field: `flows[${i}].dma`, id: f.dma, kinds: ['dma'] })))
   if (wanted.length === 0) return []
   const { rows } = await db.query<{ id: string; kind: string }>('SELECT id, kind FROM assets WHERE id = ANY($1)', [wanted.map((w) => w.id)])
   const kinds = new Map(rows.map((r) => [r.id, r.kind]))
   return wanted.flatMap((w) => {
     const kind = kinds.get(w.id)
     if (kind === undefined) return [{ field: `properties.${w.field}`, message: `there is no asset ${w.id}` }]
-    return w.kinds.includes(kind) ? [] : [{ field: `properties.${w.field}`, message: `${w.id} is a ${kind}, not a ${w.kinds.join(' or ')}` }]
+    return w.kinds.includes(kind)
+      ? []
+      : [{ field: `properties.${w.field}`, message: `${w.id} is a ${kind}, not a ${w.kinds.join(' or ')}` }]
   })
 }
 

@@ -13,7 +13,12 @@ export function readCursor(kind: string, cursor: string): (string | number)[] {
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
   }
-  if (!Array.isArray(parts) || parts[0] !== kind || parts[1] !== 1 || !parts.slice(2).every((p) => typeof p === 'string' || Number.isSafeInteger(p))) {
+  if (
+    !Array.isArray(parts) ||
+    parts[0] !== kind ||
+    parts[1] !== 1 ||
+    !parts.slice(2).every((p) => typeof p === 'string' || Number.isSafeInteger(p))
+  ) {
     throw new Problem(400, 'not_valid', 'cursor: not one that this list has given out')
   }
   return parts.slice(2) as (string | number)[]

@@ -1,8 +1,8 @@
 // Findings as the desk has stored them.
 import type { Finding } from '#model/finding.ts'
 import type { Queryable } from '#runtime/postgres.ts'
-import { readCursor, writeCursor } from './cursor.ts'
 import { Problem } from '../problem.ts'
+import { readCursor, writeCursor } from './cursor.ts'
 
 export interface FindingQuery {
   kind?: readonly string[] | undefined
@@ -16,7 +16,11 @@ export interface FindingQuery {
   limit: number
 }
 
-const STATES = { open: 'cleared_at IS NULL AND NOT withdrawn', cleared: 'cleared_at IS NOT NULL AND NOT withdrawn', withdrawn: 'withdrawn' } as const
+const STATES = {
+  open: 'cleared_at IS NULL AND NOT withdrawn',
+  cleared: 'cleared_at IS NOT NULL AND NOT withdrawn',
+  withdrawn: 'withdrawn',
+} as const
 
 /** Newest detection first. */
 export async function listFindings(db: Queryable, q: FindingQuery): Promise<{ findings: Finding[]; next: string | null }> {
@@ -36,7 +40,8 @@ export async function listFindings(db: Queryable, q: FindingQuery): Promise<{ fi
   add((n) => `detected_at < to_timestamp($${n}::float8 / 1000)`, q.toMs)
   if (q.cursor !== undefined) {
     const [atMs, id] = readCursor('findings', q.cursor)
-    if (typeof atMs !== 'number' || typeof id !== 'string') throw new Problem(400, 'not_valid', 'cursor: not one that this list has given out')
+    if (typeof atMs !== 'number' || typeof id !== 'string')
+      throw new Problem(400, 'not_valid', 'cursor: not one that this list has given out')
     values.push(atMs, id)
     where.push(`(detected_at, id) < (to_timestamp($${values.length - 1}::float8 / 1000), $${values.length})`)
   }
@@ -48,7 +53,10 @@ export async function listFindings(db: Queryable, q: FindingQuery): Promise<{ fi
   )
   const shown = rows.slice(0, q.limit)
   const last = shown.at(-1)
-  return { findings: shown.map((r) => r.body), next: rows.length > q.limit && last !== undefined ? writeCursor('findings', last.at_ms, last.body.id) : null }
+  return {
+    findings: shown.map((r) => r.body),
+    next: rows.length > q.limit && last !== undefined ? writeCursor('findings', last.at_ms, last.body.id) : null,
+  }
 }
 
 export async function findingsById(db: Queryable, ids: readonly string[]): Promise<Finding[]> {

@@ -38,12 +38,19 @@ export interface Range {
 }
 
 /** The range asked for: up to now and for `usualMs` when left out. @throws Problem 400 when it is backwards or longer than `mostMs`. */
-export function rangeOf(q: { from?: number | undefined; to?: number | undefined }, how: { nowMs: number; usualMs: number; mostMs: number }): Range {
+export function rangeOf(
+  q: { from?: number | undefined; to?: number | undefined },
+  how: { nowMs: number; usualMs: number; mostMs: number },
+): Range {
   const toMs = q.to ?? (q.from === undefined ? how.nowMs : Math.max(how.nowMs, q.from))
   const fromMs = q.from ?? toMs - how.usualMs
   if (fromMs > toMs) throw new Problem(400, 'not_valid', 'from must not be after to')
   if (toMs - fromMs > how.mostMs) {
-    throw new Problem(400, 'range_too_long', `from and to may be at most ${Math.round(how.mostMs / 86_400_000)} days apart; ask for less at a time`)
+    throw new Problem(
+      400,
+      'range_too_long',
+      `from and to may be at most ${Math.round(how.mostMs / 86_400_000)} days apart; ask for less at a time`,
+    )
   }
   return { fromMs, toMs }
 }

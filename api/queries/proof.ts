@@ -36,9 +36,15 @@ interface Fold {
 /** Refusals of the fold have ids of this form and are in the ledger already; the others were refused by ingest, before the log. */
 const FOLD_IDS = 'fold-%'
 
-export async function ledgerLines(db: Queryable, range: Range, gateway: string | undefined, stored: readonly StoredCount[] | null): Promise<LedgerLine[]> {
+export async function ledgerLines(
+  db: Queryable,
+  range: Range,
+  gateway: string | undefined,
+  stored: readonly StoredCount[] | null,
+): Promise<LedgerLine[]> {
   const values = [range.fromMs, range.toMs, gateway ?? null]
-  const between = (column: string) => `${column} >= to_timestamp($1::float8 / 1000) AND ${column} < to_timestamp($2::float8 / 1000) AND ($3::text IS NULL OR gateway = $3)`
+  const between = (column: string) =>
+    `${column} >= to_timestamp($1::float8 / 1000) AND ${column} < to_timestamp($2::float8 / 1000) AND ($3::text IS NULL OR gateway = $3)`
   const folds = await db.query<Fold>(
     `SELECT gateway, (extract(epoch FROM hour) * 1000)::bigint AS hour_ms, sum(received)::bigint AS received, sum(accepted)::bigint AS accepted,
        sum(duplicate)::bigint AS duplicate, sum(redelivered)::bigint AS redelivered, jsonb_agg(quarantined) AS quarantined
@@ -56,8 +62,18 @@ export async function ledgerLines(db: Queryable, range: Range, gateway: string |
     let line = lines.get(key)
     if (line === undefined) {
       line = {
-        gateway: g, hourMs, received: 0, accepted: 0, duplicate: 0, redelivered: 0, quarantined: 0, reasons: {}, stored: stored === null ? null : 0,
-        unaccounted: 0, unstored: null, difference: 0,
+        gateway: g,
+        hourMs,
+        received: 0,
+        accepted: 0,
+        duplicate: 0,
+        redelivered: 0,
+        quarantined: 0,
+        reasons: {},
+        stored: stored === null ? null : 0,
+        unaccounted: 0,
+        unstored: null,
+        difference: 0,
       }
       lines.set(key, line)
     }
@@ -122,7 +138,12 @@ interface QuarantineRow extends Omit<Quarantined, 'receivedAtMs' | 'closedAtMs' 
 const SELECT = `SELECT id, reason, field, message, gateway, device, topic, format, (extract(epoch FROM received_at) * 1000)::bigint AS received_ms, entries, payload,
   encoding, truncated, redelivered, state, (extract(epoch FROM closed_at) * 1000)::bigint AS closed_ms, closed_by FROM quarantine`
 
-const fromRow = ({ received_ms, closed_ms, closed_by, ...r }: QuarantineRow): Quarantined => ({ ...r, receivedAtMs: received_ms, closedAtMs: closed_ms, closedBy: closed_by })
+const fromRow = ({ received_ms, closed_ms, closed_by, ...r }: QuarantineRow): Quarantined => ({
+  ...r,
+  receivedAtMs: received_ms,
+  closedAtMs: closed_ms,
+  closedBy: closed_by,
+})
 
 export interface QuarantineQuery {
   state?: string | undefined
@@ -151,7 +172,8 @@ export async function listQuarantine(db: Queryable, q: QuarantineQuery): Promise
   add((n) => `device = $${n}`, q.device)
   add((n) => `received_at >= to_timestamp($${n}::float8 / 1000)`, q.fromMs)
   add((n) => `received_at < to_timestamp($${n}::float8 / 1000)`, q.toMs)
-  if (q.before !== undefined) add((n) => `(received_at, id) < (to_timestamp($${n - 1}::float8 / 1000), $${n})`, q.before.receivedAtMs, q.before.id)
+  if (q.before !== undefined)
+    add((n) => `(received_at, id) < (to_timestamp($${n - 1}::float8 / 1000), $${n})`, q.before.receivedAtMs, q.before.id)
   values.push(q.limit + 1)
   const { rows } = await db.query<QuarantineRow>(
     `${SELECT} ${where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`} ORDER BY received_at DESC, id DESC LIMIT $${values.length}`,
@@ -161,8 +183,18 @@ export async function listQuarantine(db: Queryable, q: QuarantineQuery): Promise
 }
 
 /** Marks an open entry; one that is marked already stays as it is. Undefined when there is none. */
-export async function closeQuarantined(db: Queryable, id: string, state: 'released' | 'discarded', who: string): Promise<{ entry: Quarantined; repeated: boolean } | undefined> {
-  const done = await db.query('UPDATE quarantine SET state = $2, closed_at = now(), closed_by = $3 WHERE id = $1 AND state = $4', [id, state, who, 'open'])
+export async function closeQuarantined(
+  db: Queryable,
+  id: string,
+  state: 'released' | 'discarded',
+  who: string,
+): Promise<{ entry: Quarantined; repeated: boolean } | undefined> {
+  const done = await db.query('UPDATE quarantine SET state = $2, closed_at = now(), closed_by = $3 WHERE id = $1 AND state = $4', [
+    id,
+    state,
+    who,
+    'open',
+  ])
   const { rows } = await db.query<QuarantineRow>(`${SELECT} WHERE id = $1`, [id])
   return rows[0] === undefined ? undefined : { entry: fromRow(rows[0]), repeated: done.rowCount === 0 }
 }

@@ -24,7 +24,10 @@ export interface StoredReading {
   seq: number | null
 }
 
-const iso = (text: unknown): string => String(text).replace(/\.000(?:000)?Z$/, 'Z').replace(/(\.\d{3})000Z$/, '$1Z')
+const iso = (text: unknown): string =>
+  String(text)
+    .replace(/\.000(?:000)?Z$/, 'Z')
+    .replace(/(\.\d{3})000Z$/, '$1Z')
 const list = (text: unknown): string[] => (typeof text === 'string' && text !== '' ? text.split(',') : [])
 const where = (conditions: (string | undefined)[]): string => conditions.filter((c) => c !== undefined).join(' AND ')
 
@@ -43,8 +46,16 @@ export async function readings(
     ])} ORDER BY ts, quantity, channel LIMIT ${Math.trunc(q.limit) + 1}`,
   )
   return dataset.map((r) => ({
-    ts: iso(r[0]), quantity: String(r[1]), channel: (r[2] as string | null) ?? '', value: r[3] as number, receivedAt: iso(r[4]), gateway: r[5] as string | null,
-    zone: (r[6] as string | null) ?? '', quality: String(r[7]), rules: list(r[8]), seq: (r[9] as number | null) ?? null,
+    ts: iso(r[0]),
+    quantity: String(r[1]),
+    channel: (r[2] as string | null) ?? '',
+    value: r[3] as number,
+    receivedAt: iso(r[4]),
+    gateway: r[5] as string | null,
+    zone: (r[6] as string | null) ?? '',
+    quality: String(r[7]),
+    rules: list(r[8]),
+    seq: (r[9] as number | null) ?? null,
   }))
 }
 
@@ -74,8 +85,15 @@ export async function intervals(
     ])} ORDER BY start, quantity, channel, rev LIMIT ${Math.trunc(q.limit) + 1}`,
   )
   return dataset.map((r) => ({
-    start: iso(r[0]), quantity: r[1] as Quantity, channel: (r[2] as string | null) ?? '', end: iso(r[3]), value: r[4] as number | null,
-    status: r[5] as IntervalStatus, reasons: list(r[6]), rev: r[7] as number, zone: (r[8] as string | null) ?? '',
+    start: iso(r[0]),
+    quantity: r[1] as Quantity,
+    channel: (r[2] as string | null) ?? '',
+    end: iso(r[3]),
+    value: r[4] as number | null,
+    status: r[5] as IntervalStatus,
+    reasons: list(r[6]),
+    rev: r[7] as number,
+    zone: (r[8] as string | null) ?? '',
   }))
 }
 

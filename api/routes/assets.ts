@@ -1,17 +1,18 @@
 import { z } from 'zod'
 import { AssetFeature } from '#model/asset.ts'
-import type { App, ApiDeps } from '../app.ts'
+import type { ApiDeps, App } from '../app.ts'
+import { Problem } from '../problem.ts'
 import { listAssets, putAsset, registryMeta, wrongReferences } from '../queries/assets.ts'
 import { readCursor, writeCursor } from '../queries/cursor.ts'
-import { Id, limit, List } from '../queries/params.ts'
-import { Problem } from '../problem.ts'
+import { Id, List, limit } from '../queries/params.ts'
 import { PROBLEMS } from './schemas.ts'
 
 /** Account numbers lead to persons: they are not part of the network. */
 const PRIVATE = ['account'] as const
 
 const FeatureOut = z.object({
-  type: z.literal('Feature'), geometry: z.looseObject({ type: z.string(), coordinates: z.array(z.unknown()) }).nullable(),
+  type: z.literal('Feature'),
+  geometry: z.looseObject({ type: z.string(), coordinates: z.array(z.unknown()) }).nullable(),
   properties: z.looseObject({ id: z.string(), kind: z.string() }),
 })
 const Box = z
@@ -25,15 +26,29 @@ export function assetsRoutes(app: App, { pool }: ApiDeps): void {
     '/v1/assets',
     {
       schema: {
-        tags: ['registry'], summary: 'The registry as a GeoJSON FeatureCollection',
+        tags: ['registry'],
+        summary: 'The registry as a GeoJSON FeatureCollection',
         description:
           'kind and id take several values, separated by commas. bbox is minLon,minLat,maxLon,maxLat and concerns points. The ETag changes with the registry. When `next` is not null, ask again with cursor=next. Accounts are left out.',
         querystring: z.object({
-          kind: List(z.string().max(40)).optional(), id: List(Id).optional(), dma: Id.optional(), feeder: Id.optional(), transformer: Id.optional(), gateway: Id.optional(),
-          bbox: Box.optional(), cursor: z.string().max(1000).optional(), limit: limit(100_000, 100_000),
+          kind: List(z.string().max(40)).optional(),
+          id: List(Id).optional(),
+          dma: Id.optional(),
+          feeder: Id.optional(),
+          transformer: Id.optional(),
+          gateway: Id.optional(),
+          bbox: Box.optional(),
+          cursor: z.string().max(1000).optional(),
+          limit: limit(100_000, 100_000),
         }),
         response: {
-          200: z.object({ type: z.literal('FeatureCollection'), name: z.string(), timezone: z.string(), features: z.array(FeatureOut), next: z.string().nullable() }),
+          200: z.object({
+            type: z.literal('FeatureCollection'),
+            name: z.string(),
+            timezone: z.string(),
+            features: z.array(FeatureOut),
+            next: z.string().nullable(),
+          }),
           304: z.null(),
           ...PROBLEMS,
         },
@@ -51,7 +66,10 @@ export function assetsRoutes(app: App, { pool }: ApiDeps): void {
       for (const f of features) for (const name of PRIVATE) delete (f.properties as Record<string, unknown>)[name]
       const last = features.at(-1)
       return {
-        type: 'FeatureCollection' as const, name: meta.name, timezone: meta.timezone === '' ? 'UTC' : meta.timezone, features,
+        type: 'FeatureCollection' as const,
+        name: meta.name,
+        timezone: meta.timezone === '' ? 'UTC' : meta.timezone,
+        features,
         next: found.length > q.limit && last !== undefined ? writeCursor('assets', last.properties.id) : null,
       }
     },
@@ -61,17 +79,25 @@ export function assetsRoutes(app: App, { pool }: ApiDeps): void {
     '/v1/assets/:id',
     {
       schema: {
-        tags: ['registry'], summary: 'Creates or replaces one asset',
-        description: 'A GeoJSON Feature with the properties that its kind needs; what it refers to must exist. Ingest and processors learn of it within seconds. The same again changes nothing.',
-        params: z.object({ id: Id }), body: AssetFeature,
-        response: { 200: z.object({ id: z.string(), result: z.enum(['changed', 'same']) }), 201: z.object({ id: z.string(), result: z.literal('created') }), ...PROBLEMS },
+        tags: ['registry'],
+        summary: 'Creates or replaces one asset',
+        description:
+          'A GeoJSON Feature with the properties that its kind needs; what it refers to must exist. Ingest and processors learn of it within seconds. The same again changes nothing.',
+        params: z.object({ id: Id }),
+        body: AssetFeature,
+        response: {
+          200: z.object({ id: z.string(), result: z.enum(['changed', 'same']) }),
+          201: z.object({ id: z.string(), result: z.literal('created') }),
+          ...PROBLEMS,
+        },
       },
     },
     async ({ params, body }, reply) => {
       const { id } = body.properties
       if (id !== params.id) throw new Problem(422, 'other_id', 'the id in the path and in properties.id differ')
       const errors = await wrongReferences(pool, body.properties)
-      if (errors.length > 0) throw new Problem(422, 'unknown_reference', errors.map((e) => `${e.field}: ${e.message}`).join('; '), { errors })
+      if (errors.length > 0)
+        throw new Problem(422, 'unknown_reference', errors.map((e) => `${e.field}: ${e.message}`).join('; '), { errors })
       const result = await putAsset(pool, body)
       if (result === 'created') return reply.code(201).send({ id, result })
       return reply.code(200).send({ id, result })

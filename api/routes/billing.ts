@@ -1,14 +1,23 @@
 import { z } from 'zod'
-import type { App, ApiDeps } from '../app.ts'
+import type { ApiDeps, App } from '../app.ts'
+import { Problem } from '../problem.ts'
 import { consumptionAfter } from '../queries/billing.ts'
 import { readCursor, writeCursor } from '../queries/cursor.ts'
 import { limit } from '../queries/params.ts'
-import { Problem } from '../problem.ts'
 import { PROBLEMS } from './schemas.ts'
 
 const Item = z.object({
-  seq: z.int(), meter: z.string(), quantity: z.string(), channel: z.string(), date: z.string(), value: z.number(), actual: z.int(), estimated: z.int(),
-  missing: z.int(), rev: z.int(), decidedAt: z.string(),
+  seq: z.int(),
+  meter: z.string(),
+  quantity: z.string(),
+  channel: z.string(),
+  date: z.string(),
+  value: z.number(),
+  actual: z.int(),
+  estimated: z.int(),
+  missing: z.int(),
+  rev: z.int(),
+  decidedAt: z.string(),
 })
 
 export function billingRoutes(app: App, { pool }: ApiDeps): void {
@@ -16,7 +25,8 @@ export function billingRoutes(app: App, { pool }: ApiDeps): void {
     '/v1/billing/consumption',
     {
       schema: {
-        tags: ['billing'], summary: 'Every meter-day, every revision, each once, in a stable order',
+        tags: ['billing'],
+        summary: 'Every meter-day, every revision, each once, in a stable order',
         description:
           'Begin without a cursor; keep `next` with what you have stored and hand it back. An empty page means that all is read for now: ask again later with the same `next`. A later revision of a day replaces the earlier (same meter, quantity, channel, date; higher rev). `date` is the local day of the utility.',
         querystring: z.object({ cursor: z.string().max(200).optional(), limit: limit(10_000, 1_000) }),

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { FINDING_KINDS, SEVERITIES } from '#model/finding.ts'
-import type { App, ApiDeps } from '../app.ts'
-import { findingHistory, listFindings } from '../queries/findings.ts'
-import { Id, limit, List, Time } from '../queries/params.ts'
+import type { ApiDeps, App } from '../app.ts'
 import { Problem } from '../problem.ts'
+import { findingHistory, listFindings } from '../queries/findings.ts'
+import { Id, List, limit, Time } from '../queries/params.ts'
 import { FindingOut, PROBLEMS } from './schemas.ts'
 
 export function findingsRoutes(app: App, { pool }: ApiDeps): void {
@@ -11,11 +11,20 @@ export function findingsRoutes(app: App, { pool }: ApiDeps): void {
     '/v1/findings',
     {
       schema: {
-        tags: ['findings'], summary: 'Findings with their evidence, newest detection first',
-        description: 'kind and severity take several values, separated by commas; from and to concern the time of detection. When `next` is not null, ask again with cursor=next.',
+        tags: ['findings'],
+        summary: 'Findings with their evidence, newest detection first',
+        description:
+          'kind and severity take several values, separated by commas; from and to concern the time of detection. When `next` is not null, ask again with cursor=next.',
         querystring: z.object({
-          kind: List(z.enum(FINDING_KINDS)).optional(), state: z.enum(['open', 'cleared', 'withdrawn']).optional(), severity: List(z.enum(SEVERITIES)).optional(),
-          scope: Id.optional(), zone: Id.optional(), from: Time.optional(), to: Time.optional(), cursor: z.string().max(1000).optional(), limit: limit(1000, 200),
+          kind: List(z.enum(FINDING_KINDS)).optional(),
+          state: z.enum(['open', 'cleared', 'withdrawn']).optional(),
+          severity: List(z.enum(SEVERITIES)).optional(),
+          scope: Id.optional(),
+          zone: Id.optional(),
+          from: Time.optional(),
+          to: Time.optional(),
+          cursor: z.string().max(1000).optional(),
+          limit: limit(1000, 200),
         }),
         response: { 200: z.object({ findings: z.array(FindingOut), next: z.string().nullable() }), ...PROBLEMS },
       },
@@ -30,7 +39,9 @@ export function findingsRoutes(app: App, { pool }: ApiDeps): void {
     '/v1/findings/:id',
     {
       schema: {
-        tags: ['findings'], summary: 'One finding and every revision of it, oldest first', params: z.object({ id: Id }),
+        tags: ['findings'],
+        summary: 'One finding and every revision of it, oldest first',
+        params: z.object({ id: Id }),
         response: { 200: z.object({ finding: FindingOut, revisions: z.array(FindingOut) }), ...PROBLEMS },
       },
     },

@@ -1,14 +1,22 @@
 import { z } from 'zod'
 import { DAY_MS, HOUR_MS, toIso } from '#model/time.ts'
-import type { App, ApiDeps } from '../app.ts'
+import type { ApiDeps, App } from '../app.ts'
 import { Id, rangeOf, Time } from '../queries/params.ts'
-import { ledgerLines, type LedgerLine } from '../queries/proof.ts'
+import { type LedgerLine, ledgerLines } from '../queries/proof.ts'
 import { storedCounts } from '../queries/series.ts'
 import { PROBLEMS } from './schemas.ts'
 
 const Counts = {
-  received: z.number(), accepted: z.number(), duplicate: z.number(), redelivered: z.number(), quarantined: z.number(), reasons: z.record(z.string(), z.number()),
-  stored: z.number().nullable(), unaccounted: z.number(), unstored: z.number().nullable(), difference: z.number(),
+  received: z.number(),
+  accepted: z.number(),
+  duplicate: z.number(),
+  redelivered: z.number(),
+  quarantined: z.number(),
+  reasons: z.record(z.string(), z.number()),
+  stored: z.number().nullable(),
+  unaccounted: z.number(),
+  unstored: z.number().nullable(),
+  difference: z.number(),
 }
 const RANGE_MS_MAX = 31 * DAY_MS
 
@@ -17,12 +25,18 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
     '/v1/ledger',
     {
       schema: {
-        tags: ['proof'], summary: 'The proof that nothing was lost, by gateway and hour of receipt',
+        tags: ['proof'],
+        summary: 'The proof that nothing was lost, by gateway and hour of receipt',
         description:
-          'received = accepted + duplicate + quarantined + unaccounted; accepted = stored + unstored; difference = unaccounted + unstored is 0 when nothing was lost. Counts readings and events. The current hour may differ for the seconds between a count and its storing; an entry that arrived more than three hours before it was folded is counted in the hour of the log\'s clock. from and to are widened to whole hours; at most 31 days.',
+          "received = accepted + duplicate + quarantined + unaccounted; accepted = stored + unstored; difference = unaccounted + unstored is 0 when nothing was lost. Counts readings and events. The current hour may differ for the seconds between a count and its storing; an entry that arrived more than three hours before it was folded is counted in the hour of the log's clock. from and to are widened to whole hours; at most 31 days.",
         querystring: z.object({ from: Time.optional(), to: Time.optional(), gateway: Id.optional() }),
         response: {
-          200: z.object({ from: z.string(), to: z.string(), entries: z.array(z.object({ gateway: z.string(), hour: z.string(), ...Counts })), total: z.object(Counts) }),
+          200: z.object({
+            from: z.string(),
+            to: z.string(),
+            entries: z.array(z.object({ gateway: z.string(), hour: z.string(), ...Counts })),
+            total: z.object(Counts),
+          }),
           ...PROBLEMS,
         },
       },
@@ -36,7 +50,10 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
       })
       const lines = await ledgerLines(deps.pool, range, request.query.gateway, stored)
       return {
-        from: toIso(range.fromMs), to: toIso(range.toMs), entries: lines.map(({ hourMs, ...line }) => ({ ...line, hour: toIso(hourMs) })), total: totalOf(lines, stored !== null),
+        from: toIso(range.fromMs),
+        to: toIso(range.toMs),
+        entries: lines.map(({ hourMs, ...line }) => ({ ...line, hour: toIso(hourMs) })),
+        total: totalOf(lines, stored !== null),
       }
     },
   )
@@ -47,8 +64,15 @@ function totalOf(lines: readonly LedgerLine[], stored: boolean) {
   const reasons: Record<string, number> = {}
   for (const l of lines) for (const [reason, n] of Object.entries(l.reasons)) reasons[reason] = (reasons[reason] ?? 0) + n
   return {
-    received: sum((l) => l.received), accepted: sum((l) => l.accepted), duplicate: sum((l) => l.duplicate), redelivered: sum((l) => l.redelivered),
-    quarantined: sum((l) => l.quarantined), reasons, stored: stored ? sum((l) => l.stored) : null, unaccounted: sum((l) => l.unaccounted),
-    unstored: stored ? sum((l) => l.unstored) : null, difference: sum((l) => l.difference),
+    received: sum((l) => l.received),
+    accepted: sum((l) => l.accepted),
+    duplicate: sum((l) => l.duplicate),
+    redelivered: sum((l) => l.redelivered),
+    quarantined: sum((l) => l.quarantined),
+    reasons,
+    stored: stored ? sum((l) => l.stored) : null,
+    unaccounted: sum((l) => l.unaccounted),
+    unstored: stored ? sum((l) => l.unstored) : null,
+    difference: sum((l) => l.difference),
   }
 }

@@ -1,21 +1,38 @@
 import { z } from 'zod'
 import { REFUSALS } from '#model/outcome.ts'
 import { toIso } from '#model/time.ts'
-import type { App, ApiDeps } from '../app.ts'
-import { readCursor, writeCursor } from '../queries/cursor.ts'
-import { Id, limit, List, Time } from '../queries/params.ts'
-import { closeQuarantined, listQuarantine, type Quarantined } from '../queries/proof.ts'
+import type { ApiDeps, App } from '../app.ts'
 import { Problem } from '../problem.ts'
+import { readCursor, writeCursor } from '../queries/cursor.ts'
+import { Id, List, limit, Time } from '../queries/params.ts'
+import { closeQuarantined, listQuarantine, type Quarantined } from '../queries/proof.ts'
 import { PROBLEMS } from './schemas.ts'
 
 const Entry = z.object({
-  id: z.string(), reason: z.enum(REFUSALS), field: z.string(), message: z.string(), gateway: z.string(), device: z.string(), topic: z.string(), format: z.string(),
-  receivedAt: z.string(), entries: z.int(), payload: z.string(), encoding: z.string(), truncated: z.boolean(), redelivered: z.boolean(),
-  state: z.enum(['open', 'released', 'discarded']), closedAt: z.string().nullable(), closedBy: z.string().nullable(),
+  id: z.string(),
+  reason: z.enum(REFUSALS),
+  field: z.string(),
+  message: z.string(),
+  gateway: z.string(),
+  device: z.string(),
+  topic: z.string(),
+  format: z.string(),
+  receivedAt: z.string(),
+  entries: z.int(),
+  payload: z.string(),
+  encoding: z.string(),
+  truncated: z.boolean(),
+  redelivered: z.boolean(),
+  state: z.enum(['open', 'released', 'discarded']),
+  closedAt: z.string().nullable(),
+  closedBy: z.string().nullable(),
 })
 
 const view = ({ receivedAtMs, closedAtMs, ...q }: Quarantined) => ({
-  ...q, state: q.state as 'open' | 'released' | 'discarded', receivedAt: toIso(receivedAtMs), closedAt: closedAtMs === null ? null : toIso(closedAtMs),
+  ...q,
+  state: q.state as 'open' | 'released' | 'discarded',
+  receivedAt: toIso(receivedAtMs),
+  closedAt: closedAtMs === null ? null : toIso(closedAtMs),
 })
 
 export function quarantineRoutes(app: App, { pool }: ApiDeps): void {
@@ -23,10 +40,17 @@ export function quarantineRoutes(app: App, { pool }: ApiDeps): void {
     '/v1/quarantine',
     {
       schema: {
-        tags: ['proof'], summary: 'What was refused and why, newest first',
+        tags: ['proof'],
+        summary: 'What was refused and why, newest first',
         querystring: z.object({
-          state: z.enum(['open', 'released', 'discarded']).optional(), reason: List(z.enum(REFUSALS)).optional(), gateway: Id.optional(), device: Id.optional(),
-          from: Time.optional(), to: Time.optional(), cursor: z.string().max(1500).optional(), limit: limit(500, 100),
+          state: z.enum(['open', 'released', 'discarded']).optional(),
+          reason: List(z.enum(REFUSALS)).optional(),
+          gateway: Id.optional(),
+          device: Id.optional(),
+          from: Time.optional(),
+          to: Time.optional(),
+          cursor: z.string().max(1500).optional(),
+          limit: limit(500, 100),
         }),
         response: { 200: z.object({ entries: z.array(Entry), next: z.string().nullable() }), ...PROBLEMS },
       },
@@ -40,19 +64,26 @@ export function quarantineRoutes(app: App, { pool }: ApiDeps): void {
       const found = await listQuarantine(pool, { ...q, fromMs: from, toMs: to, before })
       const shown = found.slice(0, q.limit)
       const last = shown.at(-1)
-      return { entries: shown.map(view), next: found.length > q.limit && last !== undefined ? writeCursor('quarantine', last.receivedAtMs, last.id) : null }
+      return {
+        entries: shown.map(view),
+        next: found.length > q.limit && last !== undefined ? writeCursor('quarantine', last.receivedAtMs, last.id) : null,
+      }
     },
   )
 
-  for (const [path, state, what] of [['release', 'released', 'mended and sent again'], ['discard', 'discarded', 'of no use']] as const) {
+  for (const [path, state, what] of [
+    ['release', 'released', 'mended and sent again'],
+    ['discard', 'discarded', 'of no use'],
+  ] as const) {
     app.post(
       `/v1/quarantine/:id/${path}`,
       {
         schema: {
-          tags: ['proof'], summary: `Marks an entry as ${what}`,
+          tags: ['proof'],
+          summary: `Marks an entry as ${what}`,
           description:
             state === 'released'
-              ? 'Marks the entry as released and returns it. It does not send anything: `republished` is always false. Whoever releases it mends the payload and publishes it again through the gateway\'s own topic; ingest recognises repeats. Released twice changes nothing.'
+              ? "Marks the entry as released and returns it. It does not send anything: `republished` is always false. Whoever releases it mends the payload and publishes it again through the gateway's own topic; ingest recognises repeats. Released twice changes nothing."
               : 'Marks the entry as discarded and returns it. Discarded twice changes nothing.',
           params: z.object({ id: Id }),
           response: { 200: z.object({ entry: Entry, republished: z.literal(false), repeated: z.boolean() }), ...PROBLEMS },

@@ -9,25 +9,63 @@ const time = z.string().meta({ format: 'date-time' })
 
 export const FindingOut = z
   .looseObject({
-    type: z.literal('finding'), id: z.string(), rev: z.int(), kind: z.enum(FINDING_KINDS), scope: z.looseObject({ type: z.enum(SCOPE_TYPES), id: z.string() }),
-    zone: z.string(), startedAt: time, detectedAt: time, updatedAt: time, clearedAt: time.nullable(), severity: z.enum(SEVERITIES), confidence: z.number(),
-    reason: z.string(), evidence: z.array(z.looseObject({ what: z.string() })), detector: z.string(),
+    type: z.literal('finding'),
+    id: z.string(),
+    rev: z.int(),
+    kind: z.enum(FINDING_KINDS),
+    scope: z.looseObject({ type: z.enum(SCOPE_TYPES), id: z.string() }),
+    zone: z.string(),
+    startedAt: time,
+    detectedAt: time,
+    updatedAt: time,
+    clearedAt: time.nullable(),
+    severity: z.enum(SEVERITIES),
+    confidence: z.number(),
+    reason: z.string(),
+    evidence: z.array(z.looseObject({ what: z.string() })),
+    detector: z.string(),
   })
   .describe('A finding at its newest revision; may also have subtype, size, candidates, cause, momentary, affected, withdrawn, parent')
 
 export const PriorityOut = z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4)]).describe('1 is the most urgent')
 
 export const TicketOut = z.object({
-  id: z.string(), key: z.string(), class: z.enum(TICKET_CLASSES), origin: z.enum(['telemetry', 'report']), state: z.enum(TICKET_STATES), priority: PriorityOut,
-  severity: z.enum(SEVERITIES), title: z.string(), description: z.string(), zone: z.string(), scope: z.object({ type: z.string(), id: z.string() }),
-  at: z.tuple([z.number(), z.number()]).nullable(), findings: z.array(z.string()), affectedCount: z.int(), affected: z.array(z.string()), reason: z.string(),
-  assignee: z.string(), openedAt: time, updatedAt: time, telemetryClosedAt: time.nullable(), closedAt: time.nullable(),
-  sla: z.object({ respondMs: z.number(), dispatchMs: z.number(), resolveMs: z.number() }), breached: z.array(z.enum(['respond', 'dispatch', 'resolve'])),
-  version: z.int(), actions: z.array(z.enum(TICKET_ACTIONS)),
+  id: z.string(),
+  key: z.string(),
+  class: z.enum(TICKET_CLASSES),
+  origin: z.enum(['telemetry', 'report']),
+  state: z.enum(TICKET_STATES),
+  priority: PriorityOut,
+  severity: z.enum(SEVERITIES),
+  title: z.string(),
+  description: z.string(),
+  zone: z.string(),
+  scope: z.object({ type: z.string(), id: z.string() }),
+  at: z.tuple([z.number(), z.number()]).nullable(),
+  findings: z.array(z.string()),
+  affectedCount: z.int(),
+  affected: z.array(z.string()),
+  reason: z.string(),
+  assignee: z.string(),
+  openedAt: time,
+  updatedAt: time,
+  telemetryClosedAt: time.nullable(),
+  closedAt: time.nullable(),
+  sla: z.object({ respondMs: z.number(), dispatchMs: z.number(), resolveMs: z.number() }),
+  breached: z.array(z.enum(['respond', 'dispatch', 'resolve'])),
+  version: z.int(),
+  actions: z.array(z.enum(TICKET_ACTIONS)),
 })
 
 export const ChangeOut = z.object({
-  version: z.int(), at: time, who: z.string(), action: z.string(), from: z.enum(TICKET_STATES).nullable(), to: z.enum(TICKET_STATES), reason: z.string(), note: z.string(),
+  version: z.int(),
+  at: time,
+  who: z.string(),
+  action: z.string(),
+  from: z.enum(TICKET_STATES).nullable(),
+  to: z.enum(TICKET_STATES),
+  reason: z.string(),
+  note: z.string(),
 })
 
 /** Answers every route may give besides its own. */

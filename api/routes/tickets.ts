@@ -4,12 +4,13 @@ import { TICKET_ACTIONS, TICKET_STATES } from '#model/desk.ts'
 import { SEVERITIES } from '#model/finding.ts'
 import { TICKET_CLASSES } from '#model/ticket.ts'
 import { toIso } from '#model/time.ts'
-import type { App, ApiDeps } from '../app.ts'
-import { changesOf, command, type CommandResult, listTickets, report, ticketsByNo } from '../desk/store.ts'
+import type { ApiDeps, App } from '../app.ts'
+import { type CommandResult, command, report } from '../desk/store.ts'
 import { type Change, type Ticket, ticketId, ticketNo, viewOf } from '../desk/ticket.ts'
-import { findingsById } from '../queries/findings.ts'
-import { Flag, Id, limit, List, Offset } from '../queries/params.ts'
+import { changesOf, listTickets, ticketsByNo } from '../desk/ticket-lists.ts'
 import { Problem } from '../problem.ts'
+import { findingsById } from '../queries/findings.ts'
+import { Flag, Id, List, limit, Offset } from '../queries/params.ts'
 import { ChangeOut, FindingOut, PROBLEMS, PriorityOut, TicketOut } from './schemas.ts'
 
 export const IdempotencyKey = z.string().min(8).max(200).optional().describe('The same key again does nothing new')
@@ -38,10 +39,19 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
     '/v1/tickets',
     {
       schema: {
-        tags: ['tickets'], summary: 'Tickets: the queue (most urgent first) or the newest first',
+        tags: ['tickets'],
+        summary: 'Tickets: the queue (most urgent first) or the newest first',
         querystring: z.object({
-          open: Flag.optional(), order: z.enum(['queue', 'newest']).default('queue'), state: List(z.enum(TICKET_STATES)).optional(), class: List(z.enum(TICKET_CLASSES)).optional(),
-          priority: List(z.enum(['1', '2', '3', '4'])).optional(), zone: List(Id).optional(), scope: List(Id).optional(), assignee: List(Id).optional(), offset: Offset, limit: limit(1000, 100),
+          open: Flag.optional(),
+          order: z.enum(['queue', 'newest']).default('queue'),
+          state: List(z.enum(TICKET_STATES)).optional(),
+          class: List(z.enum(TICKET_CLASSES)).optional(),
+          priority: List(z.enum(['1', '2', '3', '4'])).optional(),
+          zone: List(Id).optional(),
+          scope: List(Id).optional(),
+          assignee: List(Id).optional(),
+          offset: Offset,
+          limit: limit(1000, 100),
         }),
         response: { 200: z.object({ tickets: z.array(TicketOut), total: z.int() }), ...PROBLEMS },
       },
@@ -49,7 +59,13 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
     async ({ query: { open, order, offset, limit: most, priority, ...filter } }) => {
       const wanted = { ...filter, ...(priority === undefined ? {} : { priority: priority.map(Number) }) }
       const present = Object.fromEntries(Object.entries(wanted).filter(([, v]) => v !== undefined))
-      const { tickets, total } = await listTickets(pool, { filter: present, ...(open === undefined ? {} : { open }), order, offset, limit: most })
+      const { tickets, total } = await listTickets(pool, {
+        filter: present,
+        ...(open === undefined ? {} : { open }),
+        order,
+        offset,
+        limit: most,
+      })
       return { tickets: tickets.map((t) => viewOf(t, nowMs())), total }
     },
   )
@@ -58,7 +74,9 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
     '/v1/tickets/:id',
     {
       schema: {
-        tags: ['tickets'], summary: 'One ticket with its history and the findings it is about', params: z.object({ id: Id }),
+        tags: ['tickets'],
+        summary: 'One ticket with its history and the findings it is about',
+        params: z.object({ id: Id }),
         response: { 200: z.object({ ticket: TicketOut, changes: z.array(ChangeOut), findings: z.array(FindingOut) }), ...PROBLEMS },
       },
     },
@@ -75,10 +93,17 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
     '/v1/tickets',
     {
       schema: {
-        tags: ['tickets'], summary: 'Opens a ticket for what a person reports', headers: z.looseObject({ 'idempotency-key': IdempotencyKey }),
+        tags: ['tickets'],
+        summary: 'Opens a ticket for what a person reports',
+        headers: z.looseObject({ 'idempotency-key': IdempotencyKey }),
         body: z.object({
-          class: z.enum(TICKET_CLASSES), title: z.string().min(1).max(200), description: Text.default(''), priority: PriorityOut.default(3),
-          severity: z.enum(SEVERITIES).default('minor'), scope: z.object({ type: z.string().min(1).max(40), id: Id }), zone: z.string().max(200).default(''),
+          class: z.enum(TICKET_CLASSES),
+          title: z.string().min(1).max(200),
+          description: Text.default(''),
+          priority: PriorityOut.default(3),
+          severity: z.enum(SEVERITIES).default('minor'),
+          scope: z.object({ type: z.string().min(1).max(40), id: Id }),
+          zone: z.string().max(200).default(''),
         }),
         response: { 200: TicketOut, 201: TicketOut, ...PROBLEMS },
       },
@@ -86,7 +111,10 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
     async ({ body, headers, who }, reply) => {
       const key = headers['idempotency-key']
       const { ticket, repeated } = await report(pool, { ...body, external: {}, who, atMs: nowMs(), ...(key === undefined ? {} : { key }) })
-      return reply.code(repeated ? 200 : 201).header('location', `/v1/tickets/${ticketId(ticket.no)}`).send(viewOf(ticket, nowMs()))
+      return reply
+        .code(repeated ? 200 : 201)
+        .header('location', `/v1/tickets/${ticketId(ticket.no)}`)
+        .send(viewOf(ticket, nowMs()))
     },
   )
 
@@ -94,10 +122,12 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
     '/v1/tickets/:id/:action',
     {
       schema: {
-        tags: ['tickets'], summary: 'One step: review, dispatch, start, done, confirm, close, archive, reopen, cancel, note',
+        tags: ['tickets'],
+        summary: 'One step: review, dispatch, start, done, confirm, close, archive, reopen, cancel, note',
         description:
           'Only what `actions` of the ticket offers; anything else is answered 409. `done` leads to `verify` while telemetry still sees the incident. cancel, reopen, and confirm against the telemetry need a note. With `version`, refused (412) when the ticket has changed since.',
-        params: z.object({ id: Id, action: z.enum(TICKET_ACTIONS) }), headers: z.looseObject({ 'idempotency-key': IdempotencyKey }),
+        params: z.object({ id: Id, action: z.enum(TICKET_ACTIONS) }),
+        headers: z.looseObject({ 'idempotency-key': IdempotencyKey }),
         body: z.object({ note: Text.default(''), assignee: z.string().max(200).optional(), version: z.int().optional() }).nullish(),
         response: { 200: z.object({ ticket: TicketOut, repeated: z.boolean() }), ...PROBLEMS },
       },
@@ -106,8 +136,13 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
       const key = headers['idempotency-key']
       const { ticket, repeated } = taken(
         await command(pool, numberOf(params.id), {
-          action: params.action, who, note: body?.note ?? '', atMs: nowMs(), ...(body?.assignee === undefined ? {} : { assignee: body.assignee }),
-          ...(body?.version === undefined ? {} : { version: body.version }), ...(key === undefined ? {} : { key }),
+          action: params.action,
+          who,
+          note: body?.note ?? '',
+          atMs: nowMs(),
+          ...(body?.assignee === undefined ? {} : { assignee: body.assignee }),
+          ...(body?.version === undefined ? {} : { version: body.version }),
+          ...(key === undefined ? {} : { key }),
         }),
       )
       return { ticket: viewOf(ticket, nowMs()), repeated }

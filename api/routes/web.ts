@@ -1,13 +1,23 @@
 // The control room: files built by Vite, the same for everybody, so they need no token; the data behind them does.
 import { existsSync } from 'node:fs'
 import fastifyStatic from '@fastify/static'
-import type { App, ApiDeps } from '../app.ts'
+import type { ApiDeps, App } from '../app.ts'
 import { Problem } from '../problem.ts'
 
 /** Scripts and styles are our own files only. MapLibre makes its worker from a blob and its pictures from data; it sets styles on elements. */
 export const CSP = [
-  "default-src 'self'", "script-src 'self'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:", "worker-src 'self' blob:", "child-src 'self' blob:",
-  "connect-src 'self'", "font-src 'self'", "object-src 'none'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
+  "default-src 'self'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data: blob:",
+  "worker-src 'self' blob:",
+  "child-src 'self' blob:",
+  "connect-src 'self'",
+  "font-src 'self'",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
 ].join('; ')
 
 export function webRoutes(app: App, { webDir }: ApiDeps): void {

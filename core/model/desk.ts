@@ -7,21 +7,36 @@ import type { TicketClass } from './ticket.ts'
  * or a person says there is nothing to do.
  */
 export const TICKET_STATES = [
-  'received', 'reviewed', 'dispatched', 'in_progress', 'verify', 'resolved', 'confirmed', 'closed', 'archived', 'cancelled',
+  'received',
+  'reviewed',
+  'dispatched',
+  'in_progress',
+  'verify',
+  'resolved',
+  'confirmed',
+  'closed',
+  'archived',
+  'cancelled',
 ] as const
 export type TicketState = (typeof TICKET_STATES)[number]
 
 /** States in which a key is taken: a second ticket of the same key cannot open. */
-export const OPEN_STATES = ['received', 'reviewed', 'dispatched', 'in_progress', 'verify', 'resolved', 'confirmed'] as const satisfies readonly TicketState[]
+export const OPEN_STATES = [
+  'received',
+  'reviewed',
+  'dispatched',
+  'in_progress',
+  'verify',
+  'resolved',
+  'confirmed',
+] as const satisfies readonly TicketState[]
 
 export function isOpen(state: TicketState): boolean {
   return (OPEN_STATES as readonly string[]).includes(state)
 }
 
 /** What a person (or a system in their name) may do to a ticket. */
-export const TICKET_ACTIONS = [
-  'review', 'dispatch', 'start', 'done', 'confirm', 'close', 'archive', 'reopen', 'cancel', 'note',
-] as const
+export const TICKET_ACTIONS = ['review', 'dispatch', 'start', 'done', 'confirm', 'close', 'archive', 'reopen', 'cancel', 'note'] as const
 export type TicketAction = (typeof TICKET_ACTIONS)[number]
 
 /** Times by which each step is due, epoch ms of the log clock. */

@@ -8,15 +8,31 @@ import { ticketTypeFor } from './types/index.ts'
 
 export const DECIDE_REASONS = [
   // open
-  'first_finding', 'lasted_long_enough', 'no_longer_muted', 'found_after_its_end',
+  'first_finding',
+  'lasted_long_enough',
+  'no_longer_muted',
+  'found_after_its_end',
   // reopen
   'returned',
   // update
-  'scope_changed', 'severity_changed', 'findings_changed', 'affected_changed', 'revised',
+  'scope_changed',
+  'severity_changed',
+  'findings_changed',
+  'affected_changed',
+  'revised',
   // close
-  'all_clear', 'absorbed', 'withdrawn', 'planned_work', 'momentary', 'not_a_power_failure',
+  'all_clear',
+  'absorbed',
+  'withdrawn',
+  'planned_work',
+  'momentary',
+  'not_a_power_failure',
   // nothing
-  'unchanged', 'muted', 'silenced', 'over_before_known', 'no_ticket_type',
+  'unchanged',
+  'muted',
+  'silenced',
+  'over_before_known',
+  'no_ticket_type',
 ] as const
 export type DecideReason = (typeof DECIDE_REASONS)[number]
 

@@ -78,7 +78,10 @@ function evaluate(zone: ZoneIncidents, nowMs: number): TicketIntent[] {
   const out: TicketIntent[] = []
   for (const [key, f] of all) {
     const { intent } = decide(f, {
-      absorbed: absorbed.get(key) ?? [], inhibition: inhibitions.get(key) as Inhibition, silence: silence(f, nowMs), nowMs,
+      absorbed: absorbed.get(key) ?? [],
+      inhibition: inhibitions.get(key) as Inhibition,
+      silence: silence(f, nowMs),
+      nowMs,
     })
     if (intent === null) continue
     f.incident.intent = intent

@@ -149,7 +149,17 @@ export interface Facts {
   affected: string[]
 }
 
-const SCOPE_RANK: Record<string, number> = { sensor: 0, meter: 0, premise: 0, gateway: 1, transformer: 1, feeder: 2, dma: 2, substation: 3, network: 4 }
+const SCOPE_RANK: Record<string, number> = {
+  sensor: 0,
+  meter: 0,
+  premise: 0,
+  gateway: 1,
+  transformer: 1,
+  feeder: 2,
+  dma: 2,
+  substation: 3,
+  network: 4,
+}
 const SEVERITY_RANK: Record<Severity, number> = { warning: 0, minor: 1, major: 2, critical: 3 }
 
 export function scopeRank(scope: Scope): number {

@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest'
-import fc from 'fast-check'
 import { readdirSync } from 'node:fs'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
 import { type Finding, type FindingKind, findingId, type Scope } from '#model/finding.ts'
 import type { TicketIntent } from '#model/ticket.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, toIso } from '#model/time.ts'
@@ -25,10 +25,22 @@ function aFinding(kind: FindingKind, scope: string, given: Given = {}): Finding 
   const { onsetMs = T0, atMs = onsetMs + 2 * MINUTE_MS, clearedMs, ...rest } = given
   const s = { type, id }
   return {
-    type: 'finding', id: findingId({ kind, subtype: rest.subtype, scope: s, onsetMs }), rev: 1, kind, scope: s,
-    zone: kind === 'outage' || kind === 'abnormal_usage' ? 'F1' : 'A', startedAt: toIso(onsetMs), detectedAt: toIso(onsetMs + 2 * MINUTE_MS),
-    updatedAt: toIso(atMs), clearedAt: clearedMs === undefined ? null : toIso(clearedMs), severity: 'major', confidence: 0.9, reason: 'test',
-    evidence: [], detector: kind, ...rest,
+    type: 'finding',
+    id: findingId({ kind, subtype: rest.subtype, scope: s, onsetMs }),
+    rev: 1,
+    kind,
+    scope: s,
+    zone: kind === 'outage' || kind === 'abnormal_usage' ? 'F1' : 'A',
+    startedAt: toIso(onsetMs),
+    detectedAt: toIso(onsetMs + 2 * MINUTE_MS),
+    updatedAt: toIso(atMs),
+    clearedAt: clearedMs === undefined ? null : toIso(clearedMs),
+    severity: 'major',
+    confidence: 0.9,
+    reason: 'test',
+    evidence: [],
+    detector: kind,
+    ...rest,
   }
 }
 
@@ -49,7 +61,9 @@ describe('the incident fold', () => {
     const state = createIncidentState()
     const f = aFinding('outage', 'transformer T1', { affected: ['E1', 'E2'] })
     const intents = run(
-      state, f, { ...f, rev: 2, affected: ['E1', 'E2', 'E3'], updatedAt: toIso(T0 + 5 * MINUTE_MS) },
+      state,
+      f,
+      { ...f, rev: 2, affected: ['E1', 'E2', 'E3'], updatedAt: toIso(T0 + 5 * MINUTE_MS) },
       { ...f, rev: 3, clearedAt: toIso(T0 + HOUR_MS), updatedAt: toIso(T0 + HOUR_MS + MINUTE_MS) },
     )
     expect(intents.map((i) => [i.key, i.rev, i.reason, i.affected.length, i.closedAt])).toEqual([
@@ -76,7 +90,11 @@ describe('the incident fold', () => {
     const premise = aFinding('outage', 'premise E9', { affected: ['E9'] })
     const transformer = aFinding('outage', 'transformer T1', { onsetMs: T0 + MINUTE_MS, affected: ['E1', 'E9'] })
     const feeder = aFinding('outage', 'feeder F1', { onsetMs: T0 + 2 * MINUTE_MS, affected: ['E1', 'E2', 'E9'] })
-    for (const order of [[premise, transformer, feeder], [feeder, transformer, premise], [transformer, feeder, premise]]) {
+    for (const order of [
+      [premise, transformer, feeder],
+      [feeder, transformer, premise],
+      [transformer, feeder, premise],
+    ]) {
       const intents = run(createIncidentState(), ...order)
       const open = openOnes(intents)
       expect(open.map((i) => i.key)).toEqual([feeder.id])
@@ -106,7 +124,10 @@ describe('the incident fold', () => {
     const transformer = aFinding('outage', 'transformer T1', { affected: ['E1'] })
     const at = T0 + HOUR_MS
     const intents = run(
-      state, feeder, transformer, { ...feeder, rev: 2, clearedAt: toIso(at), updatedAt: toIso(at) },
+      state,
+      feeder,
+      transformer,
+      { ...feeder, rev: 2, clearedAt: toIso(at), updatedAt: toIso(at) },
       { ...transformer, rev: 2, clearedAt: toIso(at + MINUTE_MS), updatedAt: toIso(at + MINUTE_MS) },
     )
     expect([...intents, ...fold.tick(state, at + HOUR_MS)].map((i) => i.key)).toEqual([feeder.id, feeder.id, feeder.id])
@@ -190,8 +211,12 @@ describe('the incident fold', () => {
   })
 
   it.each([
-    ['bypass', 'billing'], ['high_usage', 'billing'], ['zero_usage', 'billing'], ['usage_on_inactive', 'billing'],
-    ['stuck_register', 'meter_work'], ['reverse_flow', 'meter_work'],
+    ['bypass', 'billing'],
+    ['high_usage', 'billing'],
+    ['zero_usage', 'billing'],
+    ['usage_on_inactive', 'billing'],
+    ['stuck_register', 'meter_work'],
+    ['reverse_flow', 'meter_work'],
   ])('gives abnormal usage %s to %s', (subtype, cls) => {
     expect(run(createIncidentState(), aFinding('abnormal_usage', 'meter E1', { subtype }))).toMatchObject([{ class: cls }])
   })
@@ -225,8 +250,12 @@ const lives = fc
   .array(
     fc.record({
       what: fc.constantFrom<[FindingKind, string]>(
-        ['outage', 'feeder F1'], ['outage', 'transformer T1'], ['outage', 'transformer T2'], ['outage', 'premise E1'],
-        ['comms_failure', 'gateway G1'], ['abnormal_usage', 'meter E1'],
+        ['outage', 'feeder F1'],
+        ['outage', 'transformer T1'],
+        ['outage', 'transformer T2'],
+        ['outage', 'premise E1'],
+        ['comms_failure', 'gateway G1'],
+        ['abnormal_usage', 'meter E1'],
       ),
       onsetMin: fc.integer({ min: 0, max: 300 }),
       lastMin: fc.integer({ min: 1, max: 400 }),
@@ -237,9 +266,19 @@ const lives = fc
   .map((ls) => {
     const out: Finding[] = []
     const seen = new Set<string>()
-    for (const { what: [kind, scope], onsetMin, lastMin, end } of ls) {
+    for (const {
+      what: [kind, scope],
+      onsetMin,
+      lastMin,
+      end,
+    } of ls) {
       const onsetMs = T0 + onsetMin * MINUTE_MS
-      const f = aFinding(kind, scope, { onsetMs, zone: 'F1', affected: ['E1'], ...(kind === 'abnormal_usage' ? { subtype: 'zero_usage' } : {}) })
+      const f = aFinding(kind, scope, {
+        onsetMs,
+        zone: 'F1',
+        affected: ['E1'],
+        ...(kind === 'abnormal_usage' ? { subtype: 'zero_usage' } : {}),
+      })
       if (seen.has(f.id)) continue
       seen.add(f.id)
       out.push(f)
@@ -302,7 +341,8 @@ describe('for any lives of findings', () => {
         const state = createIncidentState()
         const all = run(state, ...findings)
         const end = toIso(T0 + 2 * DAY_MS)
-        for (const f of findings.filter((x) => x.rev === 1)) all.push(...fold.apply(state, { ...f, rev: 9, clearedAt: end, updatedAt: end }))
+        for (const f of findings.filter((x) => x.rev === 1))
+          all.push(...fold.apply(state, { ...f, rev: 9, clearedAt: end, updatedAt: end }))
         expect(openOnes(all)).toEqual([])
       }),
     )

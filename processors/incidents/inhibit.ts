@@ -1,5 +1,5 @@
 // Second stage: an incident that another one explains has no ticket of its own; it is listed on the other's.
-import { type Facts, type Family, scopeRank, SETTLE_MS, severityRank } from './incident.ts'
+import { type Facts, type Family, SETTLE_MS, scopeRank, severityRank } from './incident.ts'
 
 export const INHIBIT_REASONS = [
   'wider_outage', // a feeder absorbs its transformers, a transformer its premises
@@ -69,7 +69,11 @@ export function inhibit(target: Facts, sources: Sources, nowMs: number): Inhibit
     }
     if (best === undefined || wider(source, best.source)) best = { source, reason }
   }
-  return best === undefined ? (freeAtMs === 0 ? FREE : { by: '', reason: 'none', freeAtMs }) : { by: best.source.incident.key, reason: best.reason, freeAtMs }
+  return best === undefined
+    ? freeAtMs === 0
+      ? FREE
+      : { by: '', reason: 'none', freeAtMs }
+    : { by: best.source.incident.key, reason: best.reason, freeAtMs }
 }
 
 function wider(a: Facts, b: Facts): boolean {

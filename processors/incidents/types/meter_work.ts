@@ -7,11 +7,18 @@ const USAGE: Record<string, string> = { stuck_register: 'Register stands still',
 export const meterWork: TicketType = {
   name: 'meter_work',
   opensWhenOver: false,
-  opensFor: (f) => ['comms', 'sensor', 'clock'].includes(f.incident.family) || (f.incident.family === 'usage' && USAGE[f.lead?.subtype ?? ''] !== undefined),
+  opensFor: (f) =>
+    ['comms', 'sensor', 'clock'].includes(f.incident.family) ||
+    (f.incident.family === 'usage' && USAGE[f.lead?.subtype ?? ''] !== undefined),
   render(f) {
     const subtype = f.lead?.subtype ?? ''
     const n = f.affected.length
-    const titles = { comms: 'No word', sensor: `Sensor fault${subtype === '' ? '' : ` (${subtype})`}`, clock: 'Wrong clock', usage: USAGE[subtype] ?? 'Meter work' }
+    const titles = {
+      comms: 'No word',
+      sensor: `Sensor fault${subtype === '' ? '' : ` (${subtype})`}`,
+      clock: 'Wrong clock',
+      usage: USAGE[subtype] ?? 'Meter work',
+    }
     const title = titles[f.incident.family as keyof typeof titles] ?? 'Meter work'
     return {
       title: `${title}: ${place(f)}`,
