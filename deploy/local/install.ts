@@ -122,9 +122,13 @@ export async function ensureJars(say: Say): Promise<void> {
   say('Kafka, QuestDB: fetching their jars with Maven (about 70 MB)')
   rmSync(LIB_DIR, { recursive: true, force: true })
   mkdirSync(LIB_DIR, { recursive: true })
-  const beat = setInterval(() => say(`Kafka, QuestDB: ${readdirSync(LIB_DIR).filter((n) => n.endsWith('.jar')).length} jars so far`), 5000)
+  let fetched = 0
+  const beat = setInterval(() => say(`Kafka, QuestDB: ${fetched} files fetched so far`), 3000)
+  const onLine: Say = (line) => {
+    if (line.includes('Downloaded from')) fetched += 1
+  }
   try {
-    await runProgram(() => undefined, 'mvn', ['-q', '-B', '-f', POM, 'dependency:copy-dependencies', `-DoutputDirectory=${LIB_DIR}`])
+    await runProgram(onLine, 'mvn', ['-B', '-f', POM, 'dependency:copy-dependencies', `-DoutputDirectory=${LIB_DIR}`])
   } finally {
     clearInterval(beat)
   }

@@ -116,6 +116,8 @@ async function kafkaReady(port: number): Promise<void> {
     await admin.connect()
     const { brokers } = await admin.describeCluster()
     if (brokers.length === 0) throw new Error('no broker registered yet')
+    // Makes the topic of group offsets on a first start and waits until its coordinator has loaded it: consumers join at once.
+    await admin.describeGroups(['meterstream-probe'])
   } finally {
     await admin.disconnect()
   }
