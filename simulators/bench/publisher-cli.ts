@@ -61,7 +61,7 @@ class Line {
   #next = 0
   #inFlight = 0
   #id = 0
-  #rest = Buffer.alloc(0)
+  #rest: Buffer = Buffer.alloc(0)
   #allowed = Number.POSITIVE_INFINITY
   #done: (() => void) | undefined
 
@@ -143,7 +143,7 @@ function fail(text: string): never {
 async function main(): Promise<void> {
   const o = JSON.parse(process.argv[2] ?? '') as PublisherOptions
   const totals: Totals = { readings: 0, messages: 0, sumThousandths: 0 }
-  let warmup: Totals = { ...totals }
+  const warmup: Totals = { ...totals }
   const phases: Packet[][][] = [0, 1].map(() => Array.from({ length: o.connections }, () => []))
   let bytes = 0
   let count = 0
@@ -152,7 +152,10 @@ async function main(): Promise<void> {
     bytes += packet.bytes.length
     ;(phases[count < o.warmupMessages ? 0 : 1] as Packet[][])[m.gateway % o.connections]?.push(packet)
     count += 1
-    if (count === o.warmupMessages) warmup = { ...totals, messages: count }
+    if (count > o.warmupMessages) continue
+    // The totals are ahead of the messages: readings wait for their message to be full.
+    warmup.readings += m.readings
+    warmup.messages += 1
   }
   const lines = await Promise.all(Array.from({ length: o.connections }, (_, i) => Line.open(o.port, `bench-${process.pid}-${i}`, o.window)))
   const tell = (message: ToParent) => process.send?.(message)
