@@ -145,7 +145,7 @@ describe('registry', () => {
       await json(await put('P/2', body('P/2'))),
       await json(await put('P/2', body('P/2', { interval_s: 60 }))),
     ]).toMatchObject([201, { result: 'same' }, { result: 'changed' }])
-    expect(await json(await put('P3', body('P2')))).toMatchObject({ status: 422, type: '/docs/problems#other_id' })
+    expect(await json(await put('P3', body('P2')))).toMatchObject({ status: 422, type: 'urn:meterstream:problem:other_id' })
     expect(await json(await put('P3', body('P3', { gateway: 'G9', dma: 'F1' })))).toMatchObject({
       status: 422,
       errors: [
@@ -155,7 +155,7 @@ describe('registry', () => {
     })
     expect(await json(await put('P3', { type: 'Feature', geometry: null, properties: { id: 'P3', kind: 'water_meter' } }))).toMatchObject({
       status: 400,
-      type: '/docs/problems#not_valid',
+      type: 'urn:meterstream:problem:not_valid',
     })
     await api.pool.query("DELETE FROM assets WHERE id = 'P/2'")
   })
@@ -169,7 +169,7 @@ describe('tickets', () => {
     const step = async (action: string, body?: object, headers?: Record<string, string>) =>
       json(await api.send('POST', `/v1/tickets/${id}/${action}`, body, headers))
     expect(await step('review')).toMatchObject({ ticket: { state: 'reviewed' }, repeated: false })
-    expect(await step('review')).toMatchObject({ status: 409, type: '/docs/problems#illegal_transition' })
+    expect(await step('review')).toMatchObject({ status: 409, type: 'urn:meterstream:problem:illegal_transition' })
     const key = { 'idempotency-key': 'dispatch-1' }
     expect(await step('dispatch', { assignee: 'crew-1' }, key)).toMatchObject({
       ticket: { state: 'dispatched', assignee: 'crew-1' },
@@ -179,7 +179,7 @@ describe('tickets', () => {
     expect(await step('start', { version: 2 })).toMatchObject({ status: 412 })
     await step('start')
     expect(await step('done')).toMatchObject({ ticket: { state: 'verify' } })
-    expect(await step('confirm')).toMatchObject({ status: 422, type: '/docs/problems#note_required' })
+    expect(await step('confirm')).toMatchObject({ status: 422, type: 'urn:meterstream:problem:note_required' })
     await applyIntents(api.pool, [
       anIntent('k-life', { rev: 2, closedAt: toIso(T0 + 9e5), updatedAt: toIso(T0 + 9e5), reason: 'all_clear' }),
     ])

@@ -5,7 +5,7 @@ import { z } from 'zod'
 
 export const ProblemSchema = z
   .object({
-    type: z.string().describe('Stable name of the kind of problem, a relative reference into the documentation'),
+    type: z.string().describe('Stable name of the kind of problem: urn:meterstream:problem:illegal_transition'),
     title: z.string(),
     status: z.int(),
     detail: z.string().optional().describe('One sentence that a person can act on'),
@@ -61,7 +61,7 @@ function send(request: FastifyRequest, reply: FastifyReply, p: Problem): Fastify
     .header('cache-control', 'no-store')
     .serializer((body: unknown) => JSON.stringify(body))
     .send({
-      type: `/docs/problems#${p.kind}`,
+      type: `urn:meterstream:problem:${p.kind}`,
       title: TITLES[p.status] ?? 'Error',
       status: p.status,
       detail: p.message,
@@ -105,10 +105,12 @@ function toProblem(error: unknown): Problem | undefined {
 export function installProblems(app: FastifyInstance): void {
   app.setErrorHandler((error, request, reply) => {
     const problem = toProblem(error)
-    if (problem === undefined || problem.status >= 500) {
+    const where = { route: request.routeOptions.url, method: request.method }
+    // A store that is away comes back and the client asks again; anything else of ours needs a person.
+    if (problem === undefined) {
       const cause = isResponseSerializationError(error) ? error.cause : undefined
-      request.log.error({ err: error, cause, route: request.routeOptions.url, method: request.method }, 'request failed')
-    }
+      request.log.error({ err: error, cause, ...where }, 'request failed')
+    } else if (problem.status >= 500) request.log.warn({ error: (error as Error).message, ...where }, 'request refused')
     return send(request, reply, problem ?? new Problem(500, 'internal', 'something went wrong here; the log of the api says what'))
   })
   app.setNotFoundHandler((request, reply) =>

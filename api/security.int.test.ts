@@ -105,7 +105,7 @@ describe('problems', () => {
     expect(body).toMatchObject({
       status,
       title: expect.any(String),
-      type: expect.stringMatching(/^\/docs\/problems#/),
+      type: expect.stringMatching(/^urn:meterstream:problem:/),
       detail: expect.any(String),
     })
     expect(JSON.stringify(body)).not.toMatch(/ at .*\.ts|node_modules|SELECT/)
@@ -126,7 +126,7 @@ describe('problems', () => {
     const r = await api.get('/v1/quarantine')
     await api.pool.query('ALTER TABLE hidden RENAME TO quarantine')
     expect(await json(r)).toEqual({
-      type: '/docs/problems#internal',
+      type: 'urn:meterstream:problem:internal',
       title: 'Internal error',
       status: 500,
       detail: expect.not.stringContaining('quarantine'),

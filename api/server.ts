@@ -34,7 +34,6 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
     requestTimeout: 60_000,
     // Ids may be long and hold encoded characters.
     routerOptions: { maxParamLength: 1300 },
-    genReqId: () => '',
   }).withTypeProvider<ZodTypeProvider>() as unknown as App
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)

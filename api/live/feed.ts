@@ -38,13 +38,12 @@ const BACK_RECORDS = 2_000
 
 export async function startFeed(options: FeedOptions): Promise<Feed> {
   const desk = startDeskFeed(options)
-  await seedValues(options).catch((error: Error) =>
-    options.log.warn({ error: error.message }, 'no values from QuestDB yet, the map fills as readings come'),
-  )
+  const seeding = startSeeding(options)
   const consumer = await startTopics(options)
   return {
     listening: desk.listening,
     async stop() {
+      clearTimeout(seeding.again)
       await consumer.stop()
       await desk.stop()
     },
@@ -215,6 +214,21 @@ async function loadSkills({ pool, live }: FeedOptions): Promise<void> {
     "SELECT id, properties->'skills' AS skills FROM assets WHERE kind = 'crew'",
   )
   live.setSkills(new Map(rows.map((r) => [r.id, r.skills ?? []])))
+}
+
+const SEED_AGAIN_MS = 10_000
+
+/** Until it has worked once: at the very first start there is no table yet, and QuestDB may be away. Values that come late replace nothing newer. */
+function startSeeding(options: FeedOptions): { again: NodeJS.Timeout | undefined } {
+  const state: { again: NodeJS.Timeout | undefined } = { again: undefined }
+  const seed = () =>
+    seedValues(options).catch((error: Error) => {
+      options.log.debug({ error: error.message }, 'no values from QuestDB yet, the map fills as readings come')
+      state.again = setTimeout(seed, SEED_AGAIN_MS)
+      state.again.unref()
+    })
+  void seed()
+  return state
 }
 
 const CHUNK = 200
