@@ -20,7 +20,7 @@ export { townFeatures } from './town/features.ts'
 export { DEMO_SEED } from './town/plan.ts'
 
 /** Raise it when the same seed begins to give another town: a folder or state of another version is not used. */
-export const TOWN_VERSION = 1
+export const TOWN_VERSION = 2
 
 export const HISTORY_DAYS = 14
 export const WARMUP_DAYS = 7
@@ -79,12 +79,15 @@ export interface TownOptions {
   timezone?: string
 }
 
-/** The meta of a folder written earlier for this seed and version, else undefined. */
+/** The meta of a folder written earlier, undefined when there is none. @throws Error when it holds another town or an older version of it */
 export function readTownMeta(dir: string, seed: number): TownMeta | undefined {
   const file = join(dir, 'meta.json')
   if (!existsSync(file)) return undefined
   const meta = JSON.parse(readFileSync(file, 'utf8')) as TownMeta
-  return meta.seed === seed && meta.townVersion === TOWN_VERSION ? meta : undefined
+  if (meta.seed === seed && meta.townVersion === TOWN_VERSION) return meta
+  throw new Error(
+    `${dir} holds town ${meta.seed}, version ${meta.townVersion}, not town ${seed}, version ${TOWN_VERSION}: the registry and what was sent belong to it; begin anew (npm start -- --fresh)`,
+  )
 }
 
 /**

@@ -18,12 +18,14 @@ interface GatewayState {
   events: RawEvent[]
   /** What is sent a second time at the end of a RepeatBlock. */
   kept: RawReading[]
+  /** An upload failed and is tried again every minute or so. */
+  retrying: boolean
   /** Readings that a full memory lost. */
   dropped: number
 }
 
 type Due =
-  | { kind: 'upload'; atMs: number; gateway: number }
+  | { kind: 'upload'; atMs: number; gateway: number; retry?: true }
   | { kind: 'event'; atMs: number; gateway: number; event: RawEvent }
   | { kind: 'message'; atMs: number; gateway: number; readings: RawReading[]; events: RawEvent[]; seq: number }
   | { kind: 'status'; atMs: number; gateway: number; online: boolean }
@@ -47,9 +49,9 @@ interface Radio {
 }
 
 const RADIO: Record<GatewayKind, Radio> = {
-  sensor: { uploadEveryMs: 300_000, phaseMs: [2_000, 40_000], lost: 0.002, late: 0.008, lateMs: 30 * MINUTE_MS, hiccupMs: 12 * MINUTE_MS },
+  sensor: { uploadEveryMs: 300_000, phaseMs: [2_000, 40_000], lost: 0.002, late: 0.008, lateMs: 30 * MINUTE_MS, hiccupMs: 7 * MINUTE_MS },
   water: { uploadEveryMs: HOUR_MS, phaseMs: [40_000, 420_000], lost: 0.003, late: 0.006, lateMs: 8 * HOUR_MS, hiccupMs: 25 * MINUTE_MS },
-  power: { uploadEveryMs: 900_000, phaseMs: [8_000, 95_000], lost: 0.0015, late: 0.004, lateMs: 6 * HOUR_MS, hiccupMs: 25 * MINUTE_MS },
+  power: { uploadEveryMs: 900_000, phaseMs: [8_000, 95_000], lost: 0.0015, late: 0.004, lateMs: 6 * HOUR_MS, hiccupMs: 9 * MINUTE_MS },
 }
 
 /** A message in 250 is sent a second time. */
@@ -60,6 +62,7 @@ const HICCUP = 0.003
 const HELD_MAX = 200_000
 /** Readings per message when a backlog is sent. */
 const BACKLOG_CHUNK = 1_000
+const RETRY_MS = 75_000
 const WILL_AFTER_MS: readonly [number, number] = [45_000, 100_000]
 
 const HEAR = keyOf('hear')
@@ -78,7 +81,14 @@ export function makeField(town: Town): Field {
   const kindOf = (g: number): Gateway => town.gateways[g] as Gateway
   return {
     initial: () => ({
-      gateways: town.gateways.map((_, g) => ({ seq: hash32(seed, UPLOAD, g) % 5000, held: [], events: [], kept: [], dropped: 0 })),
+      gateways: town.gateways.map((_, g) => ({
+        seq: hash32(seed, UPLOAD, g) % 5000,
+        held: [],
+        events: [],
+        kept: [],
+        dropped: 0,
+        retrying: false,
+      })),
       due: [],
     }),
     step: (state, startMs, spanMs, readings, effects) => {
@@ -204,7 +214,12 @@ function handle(
       })
     return []
   }
-  if (down) return []
+  if (down) {
+    if (gateway.retrying && d.retry !== true) return []
+    gateway.retrying = true
+    return [{ kind: 'upload', atMs: d.atMs + RETRY_MS, gateway: d.gateway, retry: true }]
+  }
+  if (d.retry === true) gateway.retrying = false
   return upload(seed, state, d.gateway, id, d.atMs, effects, out)
 }
 

@@ -4,7 +4,7 @@ import { coefficientFor, leakPlaces, quietDistricts, type Scenario } from './sce
 
 export const burst: Scenario = {
   name: 'burst',
-  weight: 3,
+  weight: 2,
   expects: {
     findings: [{ kinds: ['burst', 'leak'], scopeTypes: ['dma', 'sensor'] }],
     tickets: ['leak'],
@@ -15,7 +15,7 @@ export const burst: Scenario = {
     if (free.length === 0) return []
     // The largest free district first: there a burst shows most on the map.
     free.sort((a, b) => (town.water.meanDemandM3h[b] as number) - (town.water.meanDemandM3h[a] as number))
-    const district = random.next() < 0.7 ? (free[0] as number) : random.pick(free)
+    const district = random.next() < 0.45 ? (free[0] as number) : random.pick(free)
     const place = random.pick(leakPlaces(town, district))
     const flowM3h = (town.water.meanDemandM3h[district] as number) * random.between(0.5, 0.9)
     return [

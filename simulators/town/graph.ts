@@ -135,7 +135,7 @@ export function components(g: Graph): Int32Array {
 export function cluster(points: readonly { x: number; y: number }[], k: number, cap: number): Int32Array {
   const group = new Int32Array(points.length)
   const centres = spread(points, k)
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < 8; round++) {
     assign(points, centres, cap, group)
     const sum = centres.map(() => ({ x: 0, y: 0, n: 0 }))
     points.forEach((p, i) => {
@@ -170,21 +170,37 @@ export function spread(points: readonly { x: number; y: number }[], k: number): 
   return out
 }
 
+/** Candidates per point: its nearest centres; with a cap of a quarter above the mean nobody needs a farther one, or few do. */
+const NEAREST = 6
+
 function assign(
   points: readonly { x: number; y: number }[],
   centres: readonly { x: number; y: number }[],
   cap: number,
   group: Int32Array,
 ): void {
-  const pairs: [number, number, number][] = []
+  const count = Math.min(NEAREST, centres.length)
+  const near = new Int32Array(points.length * count)
+  const away = new Float64Array(points.length * count).fill(Number.POSITIVE_INFINITY)
   points.forEach((p, i) => {
-    const near = centres.map((c, j): [number, number, number] => [(p.x - c.x) ** 2 + (p.y - c.y) ** 2, i, j]).sort((a, b) => a[0] - b[0])
-    pairs.push(...near.slice(0, 12))
+    centres.forEach((c, j) => {
+      const d = (p.x - c.x) ** 2 + (p.y - c.y) ** 2
+      let k = count - 1
+      if (d >= (away[i * count + k] as number)) return
+      for (; k > 0 && d < (away[i * count + k - 1] as number); k--) {
+        away[i * count + k] = away[i * count + k - 1] as number
+        near[i * count + k] = near[i * count + k - 1] as number
+      }
+      away[i * count + k] = d
+      near[i * count + k] = j
+    })
   })
-  pairs.sort((a, b) => a[0] - b[0] || a[1] - b[1])
+  const order = Uint32Array.from(away.keys()).sort((a, b) => (away[a] as number) - (away[b] as number) || a - b)
   const used = new Int32Array(centres.length)
   group.fill(-1)
-  for (const [, i, j] of pairs) {
+  for (const o of order) {
+    const i = Math.floor(o / count)
+    const j = near[o] as number
     if (group[i] !== -1 || (used[j] as number) >= cap) continue
     group[i] = j
     used[j] = (used[j] as number) + 1

@@ -255,16 +255,19 @@ export function neighbours(plan: TownPlan): [number, number][] {
   return out
 }
 
+/** A crossing may be so much longer than the shortest one. */
+const LINK_LONGER_M = 160
+
 /** Two or three roads across the belt between two districts: the shortest crossings that are well apart. */
 function linkRoads(plan: TownPlan, town: Streets, i: number, j: number): Street[] {
   const from = town.nodes.map((n, k) => ({ n, k })).filter((x) => x.n.district === i)
   const to = town.nodes.map((n, k) => ({ n, k })).filter((x) => x.n.district === j)
-  const pairs = from
-    .flatMap((a) => to.map((b) => ({ a: a.k, b: b.k, length: Math.hypot(a.n.x - b.n.x, a.n.y - b.n.y), x: a.n.x, y: a.n.y })))
-    .sort((p, q) => p.length - q.length)
+  const all = from.flatMap((a) => to.map((b) => ({ a: a.k, b: b.k, length: Math.hypot(a.n.x - b.n.x, a.n.y - b.n.y), x: a.n.x, y: a.n.y })))
+  const shortest = all.reduce((least, p) => Math.min(least, p.length), Number.POSITIVE_INFINITY)
+  const pairs = all.filter((p) => p.length <= shortest + LINK_LONGER_M).sort((p, q) => p.length - q.length)
   const chosen: typeof pairs = []
   for (const p of pairs) {
-    if (chosen.length === (i === 0 ? 3 : 1) || (chosen[0] !== undefined && p.length > chosen[0].length + 160)) break
+    if (chosen.length === (i === 0 ? 3 : 1)) break
     if (chosen.every((c) => Math.hypot(c.x - p.x, c.y - p.y) > 220 && c.b !== p.b)) chosen.push(p)
   }
   const names = [plan.districts[i], plan.districts[j]] as [DistrictPlan, DistrictPlan]

@@ -1,11 +1,11 @@
 // Pipe diameters from peak flow: water goes down the tree of shortest paths (avenues preferred) from where it enters a district, and
-// every pipe gets the next commercial size that carries its share at about 1.2 m/s. Loop-closing pipes get the smallest size.
+// every pipe gets the next commercial size that carries its share at about 1.3 m/s. Loop-closing pipes get the smallest size.
 import { across, makeGraph, shortestPaths } from '../town/graph.ts'
 import type { Streets } from '../town/streets.ts'
 import type { WaterLink, WaterNetwork } from '../town/types.ts'
 
-const SIZES_MM = [65, 80, 100, 125, 150, 200, 250, 300, 350, 400, 500] as const
-const DESIGN_VELOCITY_MS = 1.2
+const SIZES_MM = [50, 65, 80, 100, 125, 150, 200, 250, 300, 350, 400, 500] as const
+const DESIGN_VELOCITY_MS = 1.3
 /** Peak hour of a small district over its mean. */
 const PEAK_FACTOR = 2
 
@@ -46,6 +46,6 @@ export function sizeDistrictPipes(
     flow[up] = (flow[up] as number) + (flow[n] as number)
   }
   pipes.forEach((l, i) => {
-    l.diameterMm = sizeMm(carried[i] as number, isAvenue(l) ? 100 : 65)
+    l.diameterMm = sizeMm(carried[i] as number, isAvenue(l) ? 80 : 50)
   })
 }
