@@ -95,7 +95,11 @@ function onSignals(): () => boolean {
   }
   process.on('SIGINT', ask)
   process.on('SIGTERM', ask)
-  if (process.connected) process.on('disconnect', ask)
+  if (process.connected) {
+    process.on('disconnect', ask)
+    // Listening must not keep the process alive when its work is done.
+    process.channel?.unref()
+  }
   return () => wanted
 }
 
