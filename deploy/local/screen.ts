@@ -32,7 +32,9 @@ export function partTable(parts: readonly Part[]): string {
 const count = (n: number | undefined) => (n === undefined ? '-' : Math.round(n).toLocaleString('en-US'))
 
 export function liveLine(n: LiveNumbers, parts: readonly Part[]): string {
-  const troubled = parts.filter((p) => !['up', 'configured', 'done'].includes(p.state)).map((p) => `${p.name} ${p.state}`)
+  const troubled = parts
+    .filter((p) => !['up', 'configured', 'done'].includes(p.state))
+    .map((p) => `${p.name} ${p.state}${p.detail === '' ? '' : ` (${p.detail})`}`)
   const cells = [
     `readings/s ${count(n.readingsPerS)}`,
     `lag ${count(n.lagRecords)}`,
