@@ -8,7 +8,7 @@ import type { GapCause } from './gap.ts'
 import type { Advance, Undo } from './intervals.ts'
 import { exchangeDelta, isOk, possibleDelta, type RegisterLimits, type Step, step, tidy } from './register.ts'
 import { EXPECTED, MARK_BITS, MARK_MASK, STUCK, UNUSED, USED } from './series.ts'
-import { type Exchange, limitsOf, quantityOf, snap, units, wholeMs, type Work } from './state.ts'
+import { type Exchange, limitsOf, quantityOf, snap, units, type Work, wholeMs } from './state.ts'
 
 /** With this many reads waiting the newest that agree are believed: the ring holds no more. */
 const PENDING_MAX = 8
@@ -109,7 +109,12 @@ function exchanged(w: Work, from: At, to: At, s: Step, limits: RegisterLimits): 
 /** Indices belong to the main register of a device. */
 export function told(w: Work, e: Exchange): boolean {
   const q = quantityOf(w)
-  const main = q === 'active_energy_import_kwh' || q === 'water_volume_m3' || q === 'gas_volume_m3' || q === 'heat_energy_kwh' || q === 'register_count'
+  const main =
+    q === 'active_energy_import_kwh' ||
+    q === 'water_volume_m3' ||
+    q === 'gas_volume_m3' ||
+    q === 'heat_energy_kwh' ||
+    q === 'register_count'
   return main && (w.t.channel[w.row] as string) === '' && !Number.isNaN(e.oldFinal) && !Number.isNaN(e.newInitial)
 }
 
@@ -176,7 +181,8 @@ function takeBack(w: Work, b: number, l: number): Undo[] {
     let from = t0
     for (let end = Math.floor(t0 / c.intervalMs) * c.intervalMs + c.intervalMs; end <= t1 && t1 - t0 <= wholeMs(c); end += c.intervalMs) {
       const register = carry + (s.delta * (end - from)) / (t1 - t0)
-      if (end - c.intervalMs >= (t.firstMs[row] as number)) undo.push({ startMs: end - c.intervalMs, value: units(w, t0 % c.intervalMs === 0 ? tidy(register, c.scale) : register), rev })
+      if (end - c.intervalMs >= (t.firstMs[row] as number))
+        undo.push({ startMs: end - c.intervalMs, value: units(w, t0 % c.intervalMs === 0 ? tidy(register, c.scale) : register), rev })
       carry = 0
       from = end
     }
@@ -203,4 +209,3 @@ function carryBefore(w: Work, b: number): number {
   }
   return carry
 }
-

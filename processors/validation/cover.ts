@@ -4,11 +4,10 @@ import { flush, gapsOf, keep } from './flush.ts'
 import { addTo, type Gap, gapEndMs, intervalsOf, SAID, SAID_REV, stretch } from './gap.ts'
 import type { Advance } from './intervals.ts'
 import { OPEN } from './series.ts'
-import { dayAt, snap, wake, type Work } from './state.ts'
+import { dayAt, snap, type Work, wake } from './state.ts'
 
 /** A gap speaks at the latest after this many settling times, however many late reads still come. */
 const SETTLE_LIMIT = 12
-
 
 /** Asks for a gap's intervals to be spoken of when its reads have settled, but not later than a dozen times that. */
 export function touch(w: Work, g: Gap): void {
@@ -26,8 +25,10 @@ function daysFromSaid(w: Work, g: Gap): number[] {
     const status = meta % SAID_REV
     const value = g.said[i * 2] as number
     addTo(days, dayAt(w, g.firstEndMs + (i - 1) * w.c.intervalMs).no, {
-      value: Number.isNaN(value) ? 0 : value, actual: status === SAID.actual ? 1 : 0,
-      estimated: status === SAID.estimated || status === SAID.rejected ? 1 : 0, missing: status === SAID.missing ? 1 : 0,
+      value: Number.isNaN(value) ? 0 : value,
+      actual: status === SAID.actual ? 1 : 0,
+      estimated: status === SAID.estimated || status === SAID.rejected ? 1 : 0,
+      missing: status === SAID.missing ? 1 : 0,
     })
   }
   return days
@@ -53,8 +54,14 @@ function absorb(w: Work, g: Gap, t1: number): void {
     }
     if (beyond > 0) {
       const rest: Gap = {
-        ...old, firstEndMs: g.firstEndMs + n * interval, t: [t1], v: [g.v[g.v.length - 1] as number], d: [], carryIn: g.carryOut,
-        said: old.said.slice((intervalsOf(old) - beyond) * 2), days: [],
+        ...old,
+        firstEndMs: g.firstEndMs + n * interval,
+        t: [t1],
+        v: [g.v[g.v.length - 1] as number],
+        d: [],
+        carryIn: g.carryOut,
+        said: old.said.slice((intervalsOf(old) - beyond) * 2),
+        days: [],
       }
       rest.days = daysFromSaid(w, rest)
       old.said = old.said.slice(0, (intervalsOf(old) - beyond) * 2)
@@ -63,7 +70,10 @@ function absorb(w: Work, g: Gap, t1: number): void {
     } else if (old.open) w.t.flags[w.row] = (w.t.flags[w.row] as number) & ~OPEN
     for (let k = 0; k < old.days.length; k += 5) {
       addTo(g.days, old.days[k] as number, {
-        value: old.days[k + 1] as number, actual: old.days[k + 2] as number, estimated: old.days[k + 3] as number, missing: old.days[k + 4] as number,
+        value: old.days[k + 1] as number,
+        actual: old.days[k + 2] as number,
+        estimated: old.days[k + 3] as number,
+        missing: old.days[k + 4] as number,
       })
     }
   }
@@ -84,8 +94,18 @@ export function cover(w: Work, a: Advance, t0: number, t1: number): void {
   }
   const carryOut = known ? (a.delta * (t1 - lastEndMs)) / (t1 - t0) : 0
   const g: Gap = {
-    cause: a.cause === 'rollover' ? '' : a.cause, open: false, firstEndMs, t: [t0, t1], v: [a.fromValue, a.toValue], d: [a.delta], carryIn, carryOut,
-    said: new Float32Array(n * 2), days: [], dueMs: Number.POSITIVE_INFINITY, touchedMs: 0,
+    cause: a.cause === 'rollover' ? '' : a.cause,
+    open: false,
+    firstEndMs,
+    t: [t0, t1],
+    v: [a.fromValue, a.toValue],
+    d: [a.delta],
+    carryIn,
+    carryOut,
+    said: new Float32Array(n * 2),
+    days: [],
+    dueMs: Number.POSITIVE_INFINITY,
+    touchedMs: 0,
   }
   absorb(w, g, t1)
   for (const u of a.undo) {
@@ -109,8 +129,18 @@ export function declareOpen(w: Work, last: { tsMs: number; value: number }, unti
   let g = list[list.length - 1]
   if (g === undefined || !g.open) {
     g = {
-      cause: '', open: true, firstEndMs: Math.floor(t0 / interval) * interval + interval, t: [t0], v: [last.value], d: [], carryIn: t.carry[row] as number,
-      carryOut: 0, said: new Float32Array(0), days: [], dueMs: Number.POSITIVE_INFINITY, touchedMs: 0,
+      cause: '',
+      open: true,
+      firstEndMs: Math.floor(t0 / interval) * interval + interval,
+      t: [t0],
+      v: [last.value],
+      d: [],
+      carryIn: t.carry[row] as number,
+      carryOut: 0,
+      said: new Float32Array(0),
+      days: [],
+      dueMs: Number.POSITIVE_INFINITY,
+      touchedMs: 0,
     }
     list.push(g)
     t.flags[row] = (t.flags[row] as number) | OPEN

@@ -102,8 +102,12 @@ export function addToDay(t: SeriesTable, row: number, no: number, add: DayFigure
 function retire(t: SeriesTable, row: number, k: number): void {
   const rev = t.dayRev[k] as number
   const day: OldDay = {
-    no: t.dayNo[k] as number, value: t.dayValue[k] as number, actual: t.dayActual[k] as number,
-    estimated: t.dayEstimated[k] as number, missing: t.dayMissing[k] as number, rev,
+    no: t.dayNo[k] as number,
+    value: t.dayValue[k] as number,
+    actual: t.dayActual[k] as number,
+    estimated: t.dayEstimated[k] as number,
+    missing: t.dayMissing[k] as number,
+    rev,
   }
   if ((rev & 1) === 0 && day.estimated === 0 && day.missing === 0) return
   const list = t.oldDays.get(row)
@@ -177,8 +181,12 @@ export function publishDays(t: SeriesTable, row: number, o: DayOutlet): number {
     const rev = t.dayRev[k] as number
     if ((rev & 1) === 0) continue
     const d: OldDay = {
-      no: t.dayNo[k] as number, value: t.dayValue[k] as number, actual: t.dayActual[k] as number,
-      estimated: t.dayEstimated[k] as number, missing: t.dayMissing[k] as number, rev,
+      no: t.dayNo[k] as number,
+      value: t.dayValue[k] as number,
+      actual: t.dayActual[k] as number,
+      estimated: t.dayEstimated[k] as number,
+      missing: t.dayMissing[k] as number,
+      rev,
     }
     const w = dayByNo(o.timezone, d.no)
     const at = publishable(d, w, o, firstMs)

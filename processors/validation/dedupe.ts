@@ -1,7 +1,7 @@
 // Has this reading come before? Exact among the newest readings of a series, exact by slot for 40 days after that, and where neither
 // can tell, the reading is refused to quarantine: never stored twice, never silently dropped. Everything that is admitted has a time
 // of measurement of its own within its series, so the store's keys and the count of accepted readings agree.
-import { RING, MARK_BITS, PENDING, PRINTS, type SeriesTable, USED } from './series.ts'
+import { MARK_BITS, type PENDING, PRINTS, RING, type SeriesTable, type USED } from './series.ts'
 import { addHole, forgetBefore, HOLES_MAX, type Holes, isFree, take } from './slots.ts'
 
 /** Newest of its series. Otherwise an admitted reading's verdict is its index in the ring (0 = oldest), or LATE_OLD outside it. */

@@ -1,8 +1,8 @@
 // What meters and people tell besides readings: supply lost and restored, exchanges and resets with their indices.
 import type { MeterEvent } from '#model/reading.ts'
+import { told } from './chain.ts'
 import { touch } from './cover.ts'
 import { exchangeDelta } from './register.ts'
-import { told } from './chain.ts'
 import { expectExchange } from './registers.ts'
 import { type Exchange, limitsOf, OUTAGES_MAX, type ValidationState, type Work } from './state.ts'
 
@@ -18,7 +18,8 @@ export function onPower(state: ValidationState, e: MeterEvent): void {
     if (last === Number.POSITIVE_INFINITY) return
     list.push(e.tsMs, Number.POSITIVE_INFINITY)
     if (list.length / 2 > OUTAGES_MAX) list.splice(0, 2)
-  } else if (list !== undefined && last === Number.POSITIVE_INFINITY && e.tsMs >= (list[list.length - 2] as number)) list[list.length - 1] = e.tsMs
+  } else if (list !== undefined && last === Number.POSITIVE_INFINITY && e.tsMs >= (list[list.length - 2] as number))
+    list[list.length - 1] = e.tsMs
 }
 
 function number(detail: Record<string, unknown> | undefined, ...names: string[]): number {
@@ -32,7 +33,10 @@ function number(detail: Record<string, unknown> | undefined, ...names: string[])
 /** An exchange or reset: expected of the next reads, or the explanation of a break already seen. */
 export function onExchange(state: ValidationState, e: MeterEvent, eachRow: (f: (w: Work) => void) => void): void {
   const exchange: Exchange = {
-    fromMs: e.tsMs, toMs: e.tsMs, oldFinal: number(e.detail, 'oldFinal', 'old_final'), newInitial: number(e.detail, 'newInitial', 'new_initial'),
+    fromMs: e.tsMs,
+    toMs: e.tsMs,
+    oldFinal: number(e.detail, 'oldFinal', 'old_final'),
+    newInitial: number(e.detail, 'newInitial', 'new_initial'),
     cause: e.event === 'register_reset' ? 'register_reset' : 'meter_exchange',
   }
   state.exchanges.set(e.device, exchange)

@@ -4,11 +4,11 @@ import type { IntervalStatus } from '#model/interval.ts'
 import { addToDay, publishDays } from './days.ts'
 import { isTaken, ringPos } from './dedupe.ts'
 import { ACTUAL, type Knowledge, LIKE_DAY, LINEAR, MISSING, OUTAGE, type Shape, shape } from './estimate.ts'
-import { addTo, type Gap, GAPS_MAX, intervalsOf, SAID, SAID_REV, unfinished } from './gap.ts'
+import { addTo, GAPS_MAX, type Gap, intervalsOf, SAID, SAID_REV, unfinished } from './gap.ts'
 import { expectedRate } from './profile.ts'
 import { tidy } from './register.ts'
 import { MARK_MASK, USED } from './series.ts'
-import { dayAt, isHoliday, outlet, say, snap, wake, wholeMs, type Work } from './state.ts'
+import { dayAt, isHoliday, outlet, say, snap, type Work, wake, wholeMs } from './state.ts'
 
 const HOUR_MS = 3_600_000
 /** Differences of day sums below this are binary noise. */
@@ -78,7 +78,9 @@ function speak(w: Work, g: Gap): Spoken {
     out.values[i] = value ?? 0
     out.codes[i] = code
     addTo(days, dayAt(w, startMs).no, {
-      value: value ?? 0, actual: code === SAID.actual ? 1 : 0, estimated: code === SAID.estimated || code === SAID.rejected ? 1 : 0,
+      value: value ?? 0,
+      actual: code === SAID.actual ? 1 : 0,
+      estimated: code === SAID.estimated || code === SAID.rejected ? 1 : 0,
       missing: code === SAID.missing ? 1 : 0,
     })
     sayChanged(w, g, i, { startMs, value, code, kind: form.kinds[i] as number })
@@ -98,7 +100,11 @@ function sayChanged(w: Work, g: Gap, i: number, now: { startMs: number; value: n
   g.said[i * 2 + 1] = (rev + 1) * SAID_REV + now.code
   if (rev + 1 > (w.t.maxRev[w.row] as number)) w.t.maxRev[w.row] = Math.min(MAX_REV, rev + 1)
   say(w, {
-    startMs: now.startMs, endMs: now.startMs + w.c.intervalMs, value: now.value, status: STATUS[now.code] as IntervalStatus, reasons: reasonsOf(g, now.kind, now.code),
+    startMs: now.startMs,
+    endMs: now.startMs + w.c.intervalMs,
+    value: now.value,
+    status: STATUS[now.code] as IntervalStatus,
+    reasons: reasonsOf(g, now.kind, now.code),
     rev: rev + 1,
   })
 }
@@ -110,7 +116,8 @@ function codeOf(w: Work, g: Gap, form: Shape, i: number): number {
   if (kind === MISSING) return SAID.missing
   if (kind === ACTUAL || kind === OUTAGE) return SAID.actual
   const endMs = g.firstEndMs + i * w.c.intervalMs
-  const refused = isTaken(w.t, w.row, Math.round(endMs / w.c.intervalMs), w.c.intervalMs) && !(g.t.includes(endMs) && g.cause !== 'stuck_register')
+  const refused =
+    isTaken(w.t, w.row, Math.round(endMs / w.c.intervalMs), w.c.intervalMs) && !(g.t.includes(endMs) && g.cause !== 'stuck_register')
   return refused ? SAID.rejected : SAID.estimated
 }
 
@@ -130,11 +137,19 @@ function correctDays(w: Work, g: Gap, days: number[]): void {
   const diff = [...days]
   for (let k = 0; k < g.days.length; k += 5) {
     addTo(diff, g.days[k] as number, {
-      value: -(g.days[k + 1] as number), actual: -(g.days[k + 2] as number), estimated: -(g.days[k + 3] as number), missing: -(g.days[k + 4] as number),
+      value: -(g.days[k + 1] as number),
+      actual: -(g.days[k + 2] as number),
+      estimated: -(g.days[k + 3] as number),
+      missing: -(g.days[k + 4] as number),
     })
   }
   for (let k = 0; k < diff.length; k += 5) {
-    const f = { value: diff[k + 1] as number, actual: diff[k + 2] as number, estimated: diff[k + 3] as number, missing: diff[k + 4] as number }
+    const f = {
+      value: diff[k + 1] as number,
+      actual: diff[k + 2] as number,
+      estimated: diff[k + 3] as number,
+      missing: diff[k + 4] as number,
+    }
     if (Math.abs(f.value) > NOISE || f.actual !== 0 || f.estimated !== 0 || f.missing !== 0) addToDay(w.t, w.row, diff[k] as number, f)
   }
 }
@@ -176,16 +191,28 @@ function cut(w: Work, g: Gap, [a, b]: [number, number], spoken: Spoken): Gap {
     const code = spoken.codes[offset + i] as number
     if (code === NOT_SAID) continue
     addTo(days, dayAt(w, firstEndMs + (i - 1) * interval).no, {
-      value: spoken.values[offset + i] as number, actual: code === SAID.actual ? 1 : 0,
-      estimated: code === SAID.estimated || code === SAID.rejected ? 1 : 0, missing: code === SAID.missing ? 1 : 0,
+      value: spoken.values[offset + i] as number,
+      actual: code === SAID.actual ? 1 : 0,
+      estimated: code === SAID.estimated || code === SAID.rejected ? 1 : 0,
+      missing: code === SAID.missing ? 1 : 0,
     })
   }
   const d = g.d.slice(a, b + 1)
   const end = d[d.length - 1] as number
   const carryOut = b === g.d.length - 1 ? g.carryOut : Number.isNaN(end) ? 0 : (end * (to - lastEndMs)) / (to - (t[t.length - 2] as number))
   return {
-    cause: g.cause, open: false, firstEndMs, t, v: g.v.slice(a, b + 2), d, carryIn: a === 0 ? g.carryIn : carryAt(g, a, firstEndMs - interval),
-    carryOut: Math.max(0, carryOut), said: g.said.slice(offset * 2, (offset + n) * 2), days, dueMs: Number.POSITIVE_INFINITY, touchedMs: 0,
+    cause: g.cause,
+    open: false,
+    firstEndMs,
+    t,
+    v: g.v.slice(a, b + 2),
+    d,
+    carryIn: a === 0 ? g.carryIn : carryAt(g, a, firstEndMs - interval),
+    carryOut: Math.max(0, carryOut),
+    said: g.said.slice(offset * 2, (offset + n) * 2),
+    days,
+    dueMs: Number.POSITIVE_INFINITY,
+    touchedMs: 0,
   }
 }
 
@@ -251,4 +278,3 @@ function rateBeside(w: Work, ms: number, side: -1 | 1): number {
   }
   return Number.NaN
 }
-

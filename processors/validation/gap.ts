@@ -4,7 +4,15 @@ import type { DayFigures } from './days.ts'
 import { isOk, type RegisterLimits, rolloverModulus, step } from './register.ts'
 
 /** Why the register cannot be believed across the gap; '' when reads are simply absent. */
-export type GapCause = '' | 'transient_spike' | 'step' | 'silent_exchange' | 'meter_exchange' | 'register_reset' | 'stuck_register' | 'erratic'
+export type GapCause =
+  | ''
+  | 'transient_spike'
+  | 'step'
+  | 'silent_exchange'
+  | 'meter_exchange'
+  | 'register_reset'
+  | 'stuck_register'
+  | 'erratic'
 
 export interface Gap {
   cause: GapCause

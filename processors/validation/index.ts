@@ -5,18 +5,20 @@ import { QUANTITIES, type Quantity, quantityCode } from '#model/quantity.ts'
 import { qualifier, type Reading } from '#model/reading.ts'
 import { dayOf } from './days.ts'
 import { admit, BEYOND, CONFLICT, DUPLICATE, NEW, newestMs } from './dedupe.ts'
-import { onPower, onExchange } from './events.ts'
+import { onExchange, onPower } from './events.ts'
 import { type Judged, onRegister, visit } from './registers.ts'
 import { addRow, configIndex, EXPECTED, findRow, removeDevice, type SeriesConfig } from './series.ts'
 import { ValidationSettings } from './settings.ts'
 import { createState, type ValidationState, type Work } from './state.ts'
-import { judgeValue } from './values.ts'
 import type { Validator, ValidatorContext } from './validator.ts'
+import { judgeValue } from './values.ts'
 
 type Context = ValidatorContext<ValidationSettings>
 
 /** The scan looks at rows whose time has come this often. */
 const SCAN_MS = 60_000
+/** Silence of the zone is measured this often. */
+const SILENCE_MS = 600_000
 /** A register is silent after this many intervals without a read. */
 const SILENT_INTERVALS = 4
 /** The mean of the lag between measurement and receipt forgets in about this many readings. */
@@ -26,8 +28,21 @@ const DRIFT = 'clock_drift'
 
 function accept(ctx: Context, r: Reading, info: ZoneDevice, j: Judged): void {
   ctx.accept({
-    device: r.device, quantity: r.quantity, phase: r.phase, tariff: r.tariff, channel: r.channel, tsMs: r.tsMs, value: r.value, flags: r.flags,
-    gateway: r.gateway, receivedAtMs: r.receivedAtMs, seq: r.seq, redelivered: r.redelivered, quality: j.quality, rules: j.rules, info,
+    device: r.device,
+    quantity: r.quantity,
+    phase: r.phase,
+    tariff: r.tariff,
+    channel: r.channel,
+    tsMs: r.tsMs,
+    value: r.value,
+    flags: r.flags,
+    gateway: r.gateway,
+    receivedAtMs: r.receivedAtMs,
+    seq: r.seq,
+    redelivered: r.redelivered,
+    quality: j.quality,
+    rules: j.rules,
+    info,
   })
 }
 
@@ -59,14 +74,23 @@ function workOf(state: ValidationState, row: number, info: ZoneDevice, ctx: Cont
 function onReading(state: ValidationState, r: Reading, info: ZoneDevice, ctx: Context): void {
   const t = state.table
   const code = quantityCode(r.quantity)
-  if (code === undefined || !Number.isFinite(r.value)) return ctx.refuse(r, 'impossible_value', 'value', 'not a finite number')
+  if (code === undefined || !Number.isFinite(r.value)) {
+    ctx.refuse(r, 'impossible_value', 'value', 'not a finite number')
+    return
+  }
   const channel = qualifier(r)
   let row = findRow(t, r.device, code, channel)
   if (row < 0) row = addRow(t, r.device, code, channel, configIndex(t, info.asset, r.quantity, ctx.settings))
   const w = workOf(state, row, info, ctx)
-  if (w.c.register && r.value < 0) return ctx.refuse(r, 'impossible_value', 'value', 'a register cannot be negative')
+  if (w.c.register && r.value < 0) {
+    ctx.refuse(r, 'impossible_value', 'value', 'a register cannot be negative')
+    return
+  }
   const verdict = admit(t, row, r.tsMs, r.value, w.c.intervalMs, ctx.settings.windowMs)
-  if (verdict <= DUPLICATE) return refuse(ctx, r, verdict)
+  if (verdict <= DUPLICATE) {
+    refuse(ctx, r, verdict)
+    return
+  }
   const drift = verdict === NEW && drifts(w, r)
   if (w.c.register) onRegister(w, verdict, r, (j) => accept(ctx, r, info, drift ? withRule(j, DRIFT) : j))
   else {
@@ -124,9 +148,9 @@ function regrid(state: ValidationState, row: number, intervalMs: number): void {
   t.gaps.delete(row)
 }
 
-function scan(state: ValidationState, ctx: Context): void {
+/** Storm mode needs to know how much of the zone is silent. */
+function measureSilence(state: ValidationState, now: number): void {
   const t = state.table
-  const now = ctx.nowMs
   let registers = 0
   let silent = 0
   for (let row = 0; row < t.rows; row++) {
@@ -136,6 +160,15 @@ function scan(state: ValidationState, ctx: Context): void {
     if (now - newestMs(t, row) > SILENT_INTERVALS * c.intervalMs) silent++
   }
   state.silentShare = registers === 0 ? 0 : silent / registers
+}
+
+function scan(state: ValidationState, ctx: Context): void {
+  const t = state.table
+  const now = ctx.nowMs
+  if (now >= state.nextSilenceMs) {
+    state.nextSilenceMs = now + SILENCE_MS
+    measureSilence(state, now)
+  }
   for (let row = 0; row < t.rows; row++) {
     if ((t.dueMs[row] as number) > now) continue
     const info = ctx.zone.device(t.device[row] as string)
@@ -152,7 +185,8 @@ export const validation: Validator<ValidationState, ValidationSettings> = {
   onZone: configure,
   onEvent(state, e, info, ctx) {
     if (e.event === 'power_lost' || e.event === 'power_restored') onPower(state, e)
-    else if (e.event === 'meter_replaced' || e.event === 'register_reset') onExchange(state, e, (f) => eachRow(state, e.device, info, ctx, f))
+    else if (e.event === 'meter_replaced' || e.event === 'register_reset')
+      onExchange(state, e, (f) => eachRow(state, e.device, info, ctx, f))
     else if (e.event === 'clock_set') eachRow(state, e.device, info, ctx, (w) => w.t.lagMs.fill(0, w.row, w.row + 1))
   },
   onOperation(state, o, ctx) {
@@ -167,7 +201,13 @@ export const validation: Validator<ValidationState, ValidationSettings> = {
     } else if (o.kind === 'meter_exchange' && o.scopeType === 'meter') {
       const info = ctx.zone.device(o.scope)
       if (info === undefined || state.exchanges.has(o.scope)) return
-      state.exchanges.set(o.scope, { fromMs: o.startMs, toMs: o.endMs, oldFinal: Number.NaN, newInitial: Number.NaN, cause: 'meter_exchange' })
+      state.exchanges.set(o.scope, {
+        fromMs: o.startMs,
+        toMs: o.endMs,
+        oldFinal: Number.NaN,
+        newInitial: Number.NaN,
+        cause: 'meter_exchange',
+      })
       eachRow(state, o.scope, info, ctx, (w) => {
         w.t.flags[w.row] = (w.t.flags[w.row] as number) | EXPECTED
       })

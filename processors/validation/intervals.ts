@@ -1,13 +1,14 @@
 // From believed steps of a register to intervals. Two neighbouring reads give actual intervals at once; everything else is covered by a
 // gap, which speaks a few minutes later.
-import { addToDay, publishDays } from './days.ts'
+
 import { cover } from './cover.ts'
+import { addToDay, publishDays } from './days.ts'
 import { lastUsed, ringPos } from './dedupe.ts'
 import type { GapCause } from './gap.ts'
 import { learn } from './profile.ts'
 import { tidy } from './register.ts'
 import { MARK_BITS, MARK_MASK, OPEN, STUCK } from './series.ts'
-import { dayAt, isHoliday, isLearnt, outlet, say, snap, units, wake, wholeMs, type Work } from './state.ts'
+import { dayAt, isHoliday, isLearnt, outlet, say, snap, units, type Work, wake, wholeMs } from './state.ts'
 
 /** An interval spoken of as actual that a step takes back. */
 export interface Undo {
@@ -85,10 +86,12 @@ function actual(w: Work, startMs: number, register: number, reasons: readonly st
   say(w, { startMs, endMs, value, status: 'actual', reasons: spike ? [...reasons, ...SPIKE] : reasons, rev: 1 })
   const day = dayAt(w, startMs)
   addToDay(t, row, day.no, { value, actual: 1, estimated: 0, missing: 0 })
+  if (endMs >= day.endMs) wake(w, publishDays(t, row, outlet(w)))
+  const p = ringPos(t, row, lastUsed(t, row))
+  t.ringMark[p] = ((t.ringMark[p] as number) & MARK_MASK) | (1 << MARK_BITS)
+  // A stand-still longer than any before may be a fault: nothing is learnt from it.
+  if (register === 0 && c.neverStill && endMs - (t.flatSinceMs[row] as number) > (t.flatMaxMs[row] as number) && isLearnt(w)) return
   t.learnt[row] = (t.learnt[row] as number) + 1
   t.peakPerHour[row] = rate > peak ? rate : peak * (1 - ((1 - PEAK_KEPT_A_DAY) * c.intervalMs) / DAY_MS)
   learn(t, row, day, { holiday: isHoliday(w.state, day.no), startMs, ratePerHour: rate, intervalMs: c.intervalMs })
-  const p = ringPos(t, row, lastUsed(t, row))
-  t.ringMark[p] = ((t.ringMark[p] as number) & MARK_MASK) | (1 << MARK_BITS)
-  if (endMs >= day.endMs) wake(w, publishDays(t, row, outlet(w)))
 }

@@ -77,7 +77,11 @@ export function isOk(s: Step): boolean {
  * NaN when either part is not possible in the time: the indices are then not believed.
  */
 export function exchangeDelta(
-  last: { value: number; tsMs: number }, oldFinal: number, newInitial: number, first: { value: number; tsMs: number }, limits: RegisterLimits,
+  last: { value: number; tsMs: number },
+  oldFinal: number,
+  newInitial: number,
+  first: { value: number; tsMs: number },
+  limits: RegisterLimits,
 ): number {
   const dt = first.tsMs - last.tsMs
   const before = step(last.value, oldFinal, dt, limits)

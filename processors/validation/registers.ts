@@ -4,11 +4,11 @@ import { declareOpen, touch } from './cover.ts'
 import { forgetDays, publishDays } from './days.ts'
 import { lastUsed, mark, NEW, newestMs, ringPos } from './dedupe.ts'
 import { flush } from './flush.ts'
-import { gapEndMs, insertRead } from './gap.ts'
+import { type Gap, gapEndMs, insertRead } from './gap.ts'
 import { type Advance, advance, direct } from './intervals.ts'
-import { checkStuck, advanceStuck } from './stuck.ts'
 import { EXPECTED, MARK_MASK, OPEN, PENDING, STUCK, USED } from './series.ts'
-import { dayAt, limitsOf, maxPerHour, outlet, snap, wake, wholeMs, type Work } from './state.ts'
+import { dayAt, limitsOf, maxPerHour, outlet, snap, type Work, wake, wholeMs } from './state.ts'
+import { advanceStuck, checkStuck } from './stuck.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
@@ -87,7 +87,8 @@ function onUnsure(w: Work, verdict: number, accept: (j: Judged) => void): void {
   const believed = ((t.ringMark[ringPos(t, row, i)] as number) & MARK_MASK) === USED
   accept({
     quality: !believed ? 'suspect' : verdict === NEW ? 'good' : 'late',
-    rules: kind === 'rollover' ? ROLLOVER : kind === 'backward' ? NEGATIVE : kind === 'impossible' ? HIGH : verdict === NEW ? NO_RULES : LATE,
+    rules:
+      kind === 'rollover' ? ROLLOVER : kind === 'backward' ? NEGATIVE : kind === 'impossible' ? HIGH : verdict === NEW ? NO_RULES : LATE,
   })
   for (const a of steps) take(w, a)
 }
@@ -132,11 +133,27 @@ export function visit(w: Work): void {
     const waitMs = w.state.silentShare >= s.stormShare ? s.stormLimitMs : s.missingAfterMs
     const last = snap(c, t.ringTs[p] as number)
     const open = ((t.flags[row] as number) & OPEN) !== 0
-    if (now - last > waitMs + c.intervalMs && now - last <= s.windowMs) declareOpen(w, { tsMs: last, value: t.ringValue[p] as number }, now - waitMs)
+    if (now - last > waitMs + c.intervalMs && now - last <= s.windowMs)
+      declareOpen(w, { tsMs: last, value: t.ringValue[p] as number }, now - waitMs)
     if (now - last <= s.windowMs) wake(w, open || now - last > waitMs ? now + c.intervalMs : last + waitMs + c.intervalMs)
   }
   expire(w, now)
   wake(w, publishDays(t, row, outlet(w)))
+}
+
+/** A short gap within one day, its register known at both ends: a late read would move energy between a few intervals, never between days. */
+function isBrief(w: Work, g: Gap): boolean {
+  return (
+    !g.open &&
+    g.dueMs === Number.POSITIVE_INFINITY &&
+    g.days.length <= 5 &&
+    gapEndMs(g, w.c.intervalMs) - (g.t[0] as number) <= w.s.linearUpToMs &&
+    !g.d.some((d) => Number.isNaN(d))
+  )
+}
+
+function isSettled(w: Work, g: Gap, now: number): boolean {
+  return isBrief(w, g) && now - gapEndMs(g, w.c.intervalMs) > w.s.briefKeepMs
 }
 
 /** Lets go of gaps and days that no reading can change any more. */
@@ -145,9 +162,10 @@ function expire(w: Work, now: number): void {
   const oldest = Math.min(now, newestMs(t, row)) - s.windowMs
   const list = t.gaps.get(row)
   if (list !== undefined) {
-    while (list.length > 0 && gapEndMs(list[0] as never, w.c.intervalMs) < oldest) list.shift()
-    if (list.length === 0) t.gaps.delete(row)
+    const kept = list.filter((g) => !isSettled(w, g, now) && gapEndMs(g, w.c.intervalMs) >= oldest)
+    if (kept.length === 0) t.gaps.delete(row)
+    else if (kept.length < list.length) t.gaps.set(row, kept)
+    if (kept.some((g) => isBrief(w, g))) wake(w, now + s.briefKeepMs)
   }
   if (t.oldDays.has(row)) forgetDays(t, row, dayAt(w, oldest - DAY_MS).no)
 }
-

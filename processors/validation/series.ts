@@ -57,6 +57,8 @@ const COLUMNS = [
   ['learnt', Uint32Array, 1, 0], // actual intervals seen
   ['maxRev', Uint8Array, 1, 1],
   ['profile', Int32Array, 1, -1],
+  ['levelSeen', Float32Array, 1, 0], // running means of the last days: rate seen, and rate the shape expected
+  ['levelExpected', Float32Array, 1, 0],
   ['dayNo', Int32Array, DAYS, -1],
   ['dayValue', Float64Array, DAYS, 0],
   ['dayActual', Uint16Array, DAYS, 0],
@@ -127,8 +129,19 @@ const VALUES = new Map(COLUMNS.map((c) => [c[0], c] as const))
 export function createTable(expected: number): SeriesTable {
   const capacity = Math.max(4, expected)
   const t = {
-    capacity, rows: 0, free: [], first: new Map(), device: [], channel: [], configs: [], profiles: new Float32Array(0), profileCount: 0,
-    profileFree: [], holes: new Map(), gaps: new Map(), oldDays: new Map(),
+    capacity,
+    rows: 0,
+    free: [],
+    first: new Map(),
+    device: [],
+    channel: [],
+    configs: [],
+    profiles: new Float32Array(0),
+    profileCount: 0,
+    profileFree: [],
+    holes: new Map(),
+    gaps: new Map(),
+    oldDays: new Map(),
   } as unknown as SeriesTable
   for (const [name, type, width, fill] of COLUMNS) (t as unknown as Record<string, unknown>)[name] = new type(capacity * width).fill(fill)
   return t
@@ -215,10 +228,20 @@ const SNAP_MAX_MS = 60_000
 
 function configOf(asset: AssetProperties, quantity: Quantity, s: ValidationSettings): SeriesConfig {
   const intervalMs = Math.round(intervalSecondsOf(asset) * 1000)
-  const a = asset as { digits?: number; decimals?: number; multiplier?: number; max_kw?: number; registered_generation_kwp?: number; role?: string }
+  const a = asset as {
+    digits?: number
+    decimals?: number
+    multiplier?: number
+    max_kw?: number
+    registered_generation_kwp?: number
+    role?: string
+  }
   const multiplier = a.multiplier ?? 1
   const electric = quantity.endsWith('kwh') || quantity.endsWith('kvarh')
-  const maxKw = electric && asset.kind === 'electric_meter' ? Math.max(a.max_kw ?? 0, a.max_kw === undefined ? 0 : (a.registered_generation_kwp ?? 0)) : 0
+  const maxKw =
+    electric && asset.kind === 'electric_meter'
+      ? Math.max(a.max_kw ?? 0, a.max_kw === undefined ? 0 : (a.registered_generation_kwp ?? 0))
+      : 0
   const range = s.ranges[quantity]
   return {
     register: isRegister(quantity),

@@ -21,6 +21,8 @@ export const ValidationSettings = z.object({
   dayHoldMs: ms.default(6 * HOUR_MS),
   /** Readings older than this before the newest one of their series are refused. */
   windowMs: ms.default(40 * DAY_MS),
+  /** Short gaps between known registers within one day stay open to late reads this long; all others as long as windowMs. */
+  briefKeepMs: ms.default(12 * HOUR_MS),
   /** A register that reads on but stands still is suspect after this long (customary 24 h for a residence that never shows zero) ... */
   stuckAfterMs: ms.default(24 * HOUR_MS),
   /** ... and after this multiple of its longest natural stand-still ... */
@@ -33,20 +35,45 @@ export const ValidationSettings = z.object({
   clockToleranceMs: ms.default(3 * MINUTE_MS),
   /** Limits of a register whose connection is not described: highest rate in units per hour, before and after a week of history. */
   maxPerHour: z.record(z.string(), z.number().positive()).default({
-    water_volume_m3: 250, water_volume_reverse_m3: 250, gas_volume_m3: 1000, heat_energy_kwh: 2000, register_count: 1e6,
-    active_energy_import_kwh: 5000, active_energy_export_kwh: 5000, reactive_energy_import_kvarh: 5000, reactive_energy_export_kvarh: 5000,
+    water_volume_m3: 250,
+    water_volume_reverse_m3: 250,
+    gas_volume_m3: 1000,
+    heat_energy_kwh: 2000,
+    register_count: 1e6,
+    active_energy_import_kwh: 5000,
+    active_energy_export_kwh: 5000,
+    reactive_energy_import_kvarh: 5000,
+    reactive_energy_export_kvarh: 5000,
   }),
   /** After a week: this multiple of the highest rate seen, but never below the floor (a DN20 service pipe, a 3 x 63 A fuse). */
   learnedFactor: z.number().min(2).default(10),
   floorPerHour: z.record(z.string(), z.number().positive()).default({
-    water_volume_m3: 5, water_volume_reverse_m3: 5, gas_volume_m3: 10, heat_energy_kwh: 50, register_count: 1000,
-    active_energy_import_kwh: 44, active_energy_export_kwh: 44, reactive_energy_import_kvarh: 44, reactive_energy_export_kvarh: 44,
+    water_volume_m3: 5,
+    water_volume_reverse_m3: 5,
+    gas_volume_m3: 10,
+    heat_energy_kwh: 50,
+    register_count: 1000,
+    active_energy_import_kwh: 44,
+    active_energy_export_kwh: 44,
+    reactive_energy_import_kvarh: 44,
+    reactive_energy_export_kvarh: 44,
   }),
   /** Physical range of instantaneous values; outside is suspect. */
   ranges: z.record(z.string(), range).default({
-    flow_m3h: [-20_000, 20_000], pressure_bar: [-1, 40], level_m: [-1, 60], temperature_c: [-60, 125], power_kw: [-100_000, 100_000],
-    voltage_v: [0, 500_000], current_a: [0, 20_000], power_factor: [-1, 1], frequency_hz: [40, 70], battery_v: [0, 60], battery_pct: [0, 100],
-    rssi_dbm: [-160, 20], valve_open_pct: [0, 100], pump_running: [0, 1],
+    flow_m3h: [-20_000, 20_000],
+    pressure_bar: [-1, 40],
+    level_m: [-1, 60],
+    temperature_c: [-60, 125],
+    power_kw: [-100_000, 100_000],
+    voltage_v: [0, 500_000],
+    current_a: [0, 20_000],
+    power_factor: [-1, 1],
+    frequency_hz: [40, 70],
+    battery_v: [0, 60],
+    battery_pct: [0, 100],
+    rssi_dbm: [-160, 20],
+    valve_open_pct: [0, 100],
+    pump_running: [0, 1],
   }),
   /** An instantaneous value that leaves its neighbourhood by this multiple of its usual step, and by more than jumpShare of its level, is suspect until the next one agrees. */
   jumpFactor: z.number().min(2).default(30),

@@ -4,9 +4,9 @@ import type { IntervalStatus } from '#model/interval.ts'
 import { QUANTITIES, type Quantity } from '#model/quantity.ts'
 import type { ZoneContext } from '../fold.ts'
 import { type DayOutlet, dayOf } from './days.ts'
+import { type RegisterLimits, tidy } from './register.ts'
 import { createTable, type SeriesConfig, type SeriesTable } from './series.ts'
 import type { ValidationSettings } from './settings.ts'
-import { type RegisterLimits, tidy } from './register.ts'
 import type { ValidatorContext } from './validator.ts'
 
 /** An exchange or reset that someone told us of; indices are NaN when not told. */
@@ -26,6 +26,7 @@ export interface ValidationState {
   /** Local day numbers that count as weekends. */
   holidays: Set<number>
   nextScanMs: number
+  nextSilenceMs: number
   /** Part of the zone's registers without a read for some intervals, at the last scan. */
   silentShare: number
   settingsKey: string
@@ -37,7 +38,14 @@ export const OUTAGES_MAX = 8
 export function createState(zone: ZoneContext): ValidationState {
   const expected = zone.def.devices.reduce((n, d) => n + (d.asset.kind === 'electric_meter' ? 2 : 1), 0)
   return {
-    table: createTable(expected), outages: new Map(), exchanges: new Map(), holidays: new Set(), nextScanMs: 0, silentShare: 0, settingsKey: '',
+    table: createTable(expected),
+    outages: new Map(),
+    exchanges: new Map(),
+    holidays: new Set(),
+    nextScanMs: 0,
+    nextSilenceMs: 0,
+    silentShare: 0,
+    settingsKey: '',
   }
 }
 
@@ -113,12 +121,22 @@ export function units(w: Work, register: number): number {
 /** Where the row's days go. */
 export function outlet(w: Work): DayOutlet {
   return {
-    timezone: w.ctx.zone.def.timezone, intervalMs: w.c.intervalMs, nowMs: w.ctx.nowMs, holdMs: w.s.dayHoldMs,
+    timezone: w.ctx.zone.def.timezone,
+    intervalMs: w.c.intervalMs,
+    nowMs: w.ctx.nowMs,
+    holdMs: w.s.dayHoldMs,
     day: (window, d, rev) =>
       w.ctx.day(
         {
-          meter: w.t.device[w.row] as string, quantity: quantityOf(w), channel: w.t.channel[w.row] as string, date: window.date,
-          value: tidy(d.value, 1e6), actual: d.actual, estimated: d.estimated, missing: d.missing, rev,
+          meter: w.t.device[w.row] as string,
+          quantity: quantityOf(w),
+          channel: w.t.channel[w.row] as string,
+          date: window.date,
+          value: tidy(d.value, 1e6),
+          actual: d.actual,
+          estimated: d.estimated,
+          missing: d.missing,
+          rev,
         },
         w.info,
       ),
@@ -129,8 +147,15 @@ export function outlet(w: Work): DayOutlet {
 export function say(w: Work, i: Said): void {
   w.ctx.interval(
     {
-      meter: w.t.device[w.row] as string, quantity: quantityOf(w), channel: w.t.channel[w.row] as string, startMs: i.startMs, endMs: i.endMs,
-      value: i.value, status: i.status, reasons: i.reasons as string[], rev: i.rev,
+      meter: w.t.device[w.row] as string,
+      quantity: quantityOf(w),
+      channel: w.t.channel[w.row] as string,
+      startMs: i.startMs,
+      endMs: i.endMs,
+      value: i.value,
+      status: i.status,
+      reasons: i.reasons as string[],
+      rev: i.rev,
     },
     w.info,
   )

@@ -47,9 +47,15 @@ export function checkStuck(w: Work): void {
   t.flags[row] = (t.flags[row] as number) | STUCK
   const undo: Undo[] = []
   const rev = t.maxRev[row] as number
-  for (let startMs = Math.floor(sinceMs / w.c.intervalMs) * w.c.intervalMs; startMs + w.c.intervalMs <= nowMs; startMs += w.c.intervalMs) undo.push({ startMs, value: 0, rev })
+  for (let startMs = Math.floor(sinceMs / w.c.intervalMs) * w.c.intervalMs; startMs + w.c.intervalMs <= nowMs; startMs += w.c.intervalMs)
+    undo.push({ startMs, value: 0, rev })
   const value = t.ringValue[l] as number
-  cover(w, { fromMs: sinceMs, fromValue: value, toMs: nowMs, toValue: value, delta: Number.NaN, cause: 'stuck_register', undo }, sinceMs, nowMs)
+  cover(
+    w,
+    { fromMs: sinceMs, fromValue: value, toMs: nowMs, toValue: value, delta: Number.NaN, cause: 'stuck_register', undo },
+    sinceMs,
+    nowMs,
+  )
 }
 
 /** A believed step of a register known to be stuck: it stands still further, or it moves and the trouble is over. */
@@ -93,4 +99,3 @@ function extend(w: Work, g: Gap, t1: number, value: number): void {
   g.v[g.v.length - 1] = value
   touch(w, g)
 }
-
