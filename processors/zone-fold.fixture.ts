@@ -165,7 +165,7 @@ export const talker: Detector<TalkState, { limit: number }> = {
   onTick(s, tick, ctx) {
     if (tick.nowMs - s.lastTickMs < 60_000) return
     s.lastTickMs = tick.nowMs
-    ctx.measure('Z', 'flow_m3h', tick.nowMs, s.reads + s.intervals)
+    ctx.measure(ctx.zone.def.zone, 'flow_m3h', tick.nowMs, s.reads + s.intervals)
     for (const [device, onsetMs] of s.open) {
       ctx.emit({
         kind: 'low_pressure',

@@ -44,9 +44,10 @@ export function createKafka(config: Pick<Config, 'KAFKA_BROKERS'>, log: KafkaLog
       ({ namespace, level, log: entry }) => {
         const { message, timestamp: _at, logger: _logger, stack: _stack, ...fields } = entry
         // A rebalance and a dropped connection are ordinary life, and the bounded retries of the producer are intended.
-        const ordinary = /rebalanc|re-joining|Limiting retries|Connection (error|timeout)|ECONNREFUSED|Response|Failed to connect/i.test(
-          message,
-        )
+        const ordinary =
+          /rebalanc|re-joining|Crash|Restarting|Limiting retries|Connection (error|timeout)|ECONNREFUSED|Response|Failed to connect/i.test(
+            message,
+          )
         const write = level <= logLevel.WARN && !ordinary ? log.warn : log.debug
         write.call(log, { kafka: namespace, ...fields }, message)
       },
@@ -312,7 +313,8 @@ export async function consume(kafka: Kafka, options: ConsumeOptions): Promise<Re
       options.onAssign?.(new Map(Object.entries(e.payload.memberAssignment).map(([t, p]) => [t, [...p]])))
     })
     c.on(c.events.CRASH, (e) => {
-      log.warn({ group: options.group, error: e.payload.error.message, restart: e.payload.restart }, 'consumer crashed')
+      const fields = { group: options.group, error: e.payload.error.message, restart: e.payload.restart }
+      log[e.payload.restart ? 'info' : 'warn'](fields, 'consumer crashed')
       if (!e.payload.restart && !stopping && c === consumer) replace('crashed')
     })
     await c.connect()
@@ -381,12 +383,15 @@ export async function consume(kafka: Kafka, options: ConsumeOptions): Promise<Re
   }
 
   await start()
-  const watchdog = setInterval(
-    () => {
-      if (busy === 0 && Date.now() - lastSign > stallMs) replace('no sign of life')
-    },
-    Math.min(5_000, stallMs),
-  )
+  const everyMs = Math.min(5_000, stallMs)
+  let checkedMs = Date.now()
+  const watchdog = setInterval(() => {
+    const now = Date.now()
+    // This process itself stood still (suspended, a long computation): the consumer gets its time again.
+    if (now - checkedMs > everyMs * 2) lastSign = now
+    checkedMs = now
+    if (busy === 0 && now - lastSign > stallMs) replace('no sign of life')
+  }, everyMs)
   watchdog.unref()
 
   return {

@@ -82,7 +82,8 @@ export class StageRunner {
   #out: OutRecord[] = []
   #consumer: RecordConsumer | undefined
   #stopping = false
-  /** The batch being folded. */
+  #timer: NodeJS.Timeout | undefined
+  /** The batch being folded or the checkpoint being saved: one at a time. */
   #busy: Promise<void> = Promise.resolve()
   problem = ''
 
@@ -110,27 +111,52 @@ export class StageRunner {
       log,
       from: 'beginning',
       commit: 'manual',
-      onBatch: (batch) => {
-        this.#busy = this.#onBatch(batch)
-        return this.#busy
-      },
+      onBatch: (batch) => this.#alone(() => this.#onBatch(batch)),
       onAssign: (assigned) => {
         if ((assigned.get(topics.summaries) ?? []).length === 0) this.#held = undefined
       },
       ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
     })
+    // When nothing more comes, what was folded is saved all the same.
+    this.#timer = setInterval(() => {
+      this.#alone(() => this.#whileHeld((held) => this.#checkpointIfDue(held))).catch((error: Error) =>
+        log.warn({ err: error }, 'checkpoint failed'),
+      )
+    }, this.#checkpointMs)
+    this.#timer.unref()
+  }
+
+  get #checkpointMs(): number {
+    return this.#o.checkpointMs ?? CHECKPOINT_MS
   }
 
   async stop(): Promise<void> {
     this.#stopping = true
+    clearInterval(this.#timer)
     try {
-      await this.#busy
-      if (this.#held !== undefined) await this.#checkpoint(this.#held)
-    } catch (error) {
-      // What could not be saved is folded again by the successor.
-      if (!(error instanceof LostPartition)) throw error
+      await this.#busy.catch(() => undefined)
+      if (this.#held !== undefined && this.#out.length === 0) await this.#whileHeld((held) => this.#checkpoint(held))
     } finally {
       await this.#consumer?.stop()
+    }
+  }
+
+  #alone(work: () => Promise<void>): Promise<void> {
+    const turn = this.#busy.catch(() => undefined).then(work)
+    this.#busy = turn
+    return turn
+  }
+
+  /** Runs with what is held; lets go of it when it turns out that another process has taken over. */
+  async #whileHeld(work: (held: Held) => Promise<void>): Promise<void> {
+    const held = this.#held
+    if (held === undefined) return
+    try {
+      await work(held)
+    } catch (error) {
+      if (!(error instanceof LostPartition)) throw error
+      this.#o.log.warn({ epoch: held.epoch }, 'the second stage runs elsewhere now, letting go')
+      this.#held = undefined
     }
   }
 
@@ -147,15 +173,15 @@ export class StageRunner {
     }
     if (first > held.nextOffset) this.#o.log.error({ expected: held.nextOffset, found: first }, 'a hole in the topic of summaries')
     held.seeks = 0
-    try {
+    await this.#whileHeld(async () => {
       this.#fold(held, batch.records)
       await this.#send(held)
-      if (Date.now() - held.savedAtMs >= (this.#o.checkpointMs ?? CHECKPOINT_MS)) await this.#checkpoint(held)
-    } catch (error) {
-      if (!(error instanceof LostPartition)) throw error
-      this.#o.log.warn({ epoch: held.epoch }, 'the second stage runs elsewhere now, letting go')
-      this.#held = undefined
-    }
+      await this.#checkpointIfDue(held)
+    })
+  }
+
+  async #checkpointIfDue(held: Held): Promise<void> {
+    if (held.fold.dirty && Date.now() - held.savedAtMs >= this.#checkpointMs) await this.#checkpoint(held)
   }
 
   #fold(held: Held, records: readonly InRecord[]): void {
@@ -185,6 +211,7 @@ export class StageRunner {
 
   async #checkpoint(held: Held): Promise<void> {
     const { pool, cluster, log, topics } = this.#o
+    held.fold.dirty = false
     const state = encodeState(held.fold.state)
     const { epoch, nextOffset } = held
     const checkpoint = { partition: PARTITION, epoch, cluster, nextOffset, state, zones: [], ledger: [], days: [] }
