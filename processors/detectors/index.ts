@@ -1,4 +1,5 @@
 // Every detector of a zone, in the order in which they see a record. One file each beside this one, one line each here.
 import type { AnyDetector } from '../fold.ts'
+import { outage } from './outage.ts'
 
-export const DETECTORS: readonly AnyDetector[] = []
+export const DETECTORS: readonly AnyDetector[] = [outage]
