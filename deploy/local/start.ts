@@ -89,12 +89,13 @@ async function main(): Promise<void> {
       process.exit(130)
     }
     clearInterval(timer)
+    if (terminal && line !== '') process.stdout.write('\n')
+    line = ''
     say(
       system === undefined
         ? `${signal}: stopping as soon as the start is through; again to stop at once`
         : `${signal}: stopping; again to stop at once`,
     )
-    line = ''
     if (system === undefined) return
     await system.stop()
     say('Stopped; the next start goes on with the same data')
