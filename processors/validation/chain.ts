@@ -186,7 +186,7 @@ function takeBack(w: Work, b: number, l: number): Undo[] {
       carry = 0
       from = end
     }
-    carry += (s.delta * (t1 - from)) / (t1 - t0)
+    carry += t1 > t0 ? (s.delta * (t1 - from)) / (t1 - t0) : s.delta
     prev = next
   }
   return undo
@@ -204,7 +204,7 @@ function carryBefore(w: Work, b: number): number {
     const t0 = snap(c, earlier.tsMs)
     const t1 = snap(c, later.tsMs)
     if (t1 - t0 > wholeMs(c)) break
-    carry += (step(earlier.value, later.value, t1 - t0, limitsOf(w)).delta * (t1 - Math.max(t0, boundary))) / (t1 - t0)
+    if (t1 > t0) carry += (step(earlier.value, later.value, t1 - t0, limitsOf(w)).delta * (t1 - Math.max(t0, boundary))) / (t1 - t0)
     later = earlier
   }
   return carry

@@ -79,7 +79,9 @@ export function insertRead(g: Gap, tMs: number, value: number, limits: RegisterL
   const last = g.t.length - 1
   let i = 0
   while (i < last && (g.t[i + 1] as number) <= tMs) i++
-  if (i >= last || tMs <= (g.t[i] as number)) return false
+  // At the time of a believed read it adds nothing.
+  if (tMs === g.t[i]) return true
+  if (i >= last || tMs < (g.t[i] as number)) return false
   const d = g.d[i] as number
   const fromMs = g.t[i] as number
   const toMs = g.t[i + 1] as number

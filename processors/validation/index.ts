@@ -17,6 +17,8 @@ type Context = ValidatorContext<ValidationSettings>
 
 /** The scan looks at rows whose time has come this often. */
 const SCAN_MS = 60_000
+/** Fewer registers are no area: their silence is their own. */
+const STORM_REGISTERS_MIN = 10
 /** Silence of the zone is measured this often. */
 const SILENCE_MS = 600_000
 /** A register is silent after this many intervals without a read. */
@@ -159,7 +161,7 @@ function measureSilence(state: ValidationState, now: number): void {
     registers++
     if (now - newestMs(t, row) > SILENT_INTERVALS * c.intervalMs) silent++
   }
-  state.silentShare = registers === 0 ? 0 : silent / registers
+  state.silentShare = registers < STORM_REGISTERS_MIN ? 0 : silent / registers
 }
 
 function scan(state: ValidationState, ctx: Context): void {

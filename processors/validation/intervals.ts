@@ -59,6 +59,9 @@ export function direct(w: Work, at: { t0: number; t1: number }, delta: number, c
   const first = Math.floor(t0 / interval) * interval + interval
   if (first === t1 && t0 === first - interval) {
     actual(w, t0, tidy(delta, c.scale), cause === 'rollover' ? ROLLOVER : NONE)
+  } else if (t1 <= t0) {
+    // Two reads at one boundary: what lies between them belongs to the interval after it.
+    t.carry[row] = (t.carry[row] as number) + delta
   } else {
     let from = t0
     let carry = t.carry[row] as number

@@ -92,7 +92,7 @@ export interface SeriesConfig {
   /** A register that a meter with a base load never leaves standing still. */
   neverStill: boolean
   intervalMs: number
-  /** A read this near to the grid counts as on it. */
+  /** A read this little after the grid counts as on it. */
   snapMs: number
   multiplier: number
   modulus: number
@@ -222,7 +222,7 @@ export function profileAt(t: SeriesTable, row: number): number {
   return p * PROFILE
 }
 
-/** Largest distance from the grid that counts as on it: a thirtieth of the interval, at most a minute. */
+/** Largest time after the grid that counts as on it: a thirtieth of the interval, at most a minute. */
 const SNAP_SHARE = 30
 const SNAP_MAX_MS = 60_000
 

@@ -64,10 +64,13 @@ export function quantityOf(w: Work): Quantity {
   return QUANTITIES[w.t.code[w.row] as number] as Quantity
 }
 
-/** A time, moved onto the grid when it is near enough. */
+/**
+ * A time, moved back onto the grid when it is just behind it: meters read at the boundary and stamp a little later. Never forward,
+ * so that of many reads around a boundary the one at it counts.
+ */
 export function snap(c: SeriesConfig, tsMs: number): number {
-  const on = Math.round(tsMs / c.intervalMs) * c.intervalMs
-  return Math.abs(on - tsMs) <= c.snapMs ? on : tsMs
+  const on = Math.floor(tsMs / c.intervalMs) * c.intervalMs
+  return tsMs - on <= c.snapMs ? on : tsMs
 }
 
 /** Longest time between two reads that is not a gap. */
