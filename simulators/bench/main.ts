@@ -54,6 +54,8 @@ interface Result {
   bytesPerReading: number
   log: Verdict
   store: Verdict | undefined
+  /** Messages that ingest held when it was killed. */
+  heldAtKill: number | undefined
   ok: boolean
 }
 
@@ -180,20 +182,23 @@ async function untilArrived(bench: Bench, expected: Totals, published: Promise<u
   }
 }
 
-/** kill -9 of ingest and of a processor when a third and two thirds are through. */
-async function killMidway(bench: Bench, from: number, all: Totals): Promise<void> {
-  const at = async (share: number) => {
-    const target = from + (all.readings - from) * share
-    while ((await arrived(bench)) < target) await sleep(100)
-  }
-  await at(1 / 3)
-  say('kill -9 ingest')
-  await bench.ingest.killAndRestart(INGEST_PORT)
+/**
+ * kill -9 of ingest when it has a third of the readings, and of a processor when two thirds are stored. Returns the messages that ingest
+ * held when it was killed: with none the kill would have proved nothing.
+ */
+async function killMidway(bench: Bench, from: number, all: Totals): Promise<number> {
+  const { ingest, servers } = bench
+  const share = (part: number) => from + (all.readings - from) * part
+  while ((await ingest.metric('meterstream_readings_total')) < share(1 / 3)) await sleep(20)
+  const held = await ingest.metric('meterstream_ingest_in_flight_messages')
+  say(`kill -9 ingest, which holds ${held} messages`)
+  await ingest.killAndRestart(INGEST_PORT)
   const [processor] = bench.processors
-  if (processor === undefined) return
-  await at(2 / 3)
+  if (processor === undefined) return held
+  while ((await storedCount(servers.questdb.url, 'readings')) < share(2 / 3)) await sleep(100)
   say('kill -9 processors')
   await processor.killAndRestart(PROCESSORS_PORT)
+  return held
 }
 
 /** Killing resets ingest's counter: then the log itself is asked. */
@@ -226,10 +231,11 @@ async function measure(bench: Bench): Promise<Result> {
   say(`publishing ${all.readings - warmup.readings} readings, ${o.fleet.perMessage} per message`)
   const began = performance.now()
   const published = publisher.go()
-  const killed = o.kill ? killMidway(bench, warmup.readings, all) : Promise.resolve()
+  const killed = o.kill ? killMidway(bench, warmup.readings, all) : undefined
   const waitsOnCounter = !(o.kill && o.stage === 'ingest')
   if (waitsOnCounter) await untilArrived(bench, all, published)
-  await Promise.all([published, killed])
+  await published
+  const heldAtKill = await killed
   const { ms } = await published
   const inLog = waitsOnCounter ? undefined : await untilInLog(bench, all)
   const seconds = (performance.now() - began) / 1000
@@ -262,7 +268,8 @@ async function measure(bench: Bench): Promise<Result> {
     bytesPerReading: round(publisher.ready.bytes / all.readings),
     log,
     store,
-    ok: log.ok && (store?.ok ?? true),
+    heldAtKill,
+    ok: log.ok && (store?.ok ?? true) && heldAtKill !== 0,
   }
 }
 
