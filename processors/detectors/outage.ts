@@ -4,7 +4,7 @@ import type { ZoneDevice } from '#model/asset.ts'
 import type { MeterEvent } from '#model/reading.ts'
 import type { GatewayRecord, TickRecord } from '#model/telemetry.ts'
 import type { Detector, DetectorContext, ValidatedRead } from '../fold.ts'
-import { assessGateways, assessMeter, assessZone, gatewayHeard, meterHeard, withdrawMeter, zoneHeard } from './outage/comms.ts'
+import { announce, assessGateways, assessMeter, assessZone, gatewayHeard, meterHeard, withdrawMeter, zoneHeard } from './outage/comms.ts'
 import { gasp, isDark, type Moment, noteGap, noteRead, restored } from './outage/interruptions.ts'
 import { report } from './outage/report.ts'
 import { advance, advanceRegister, eventTimeMs, lastTrueMs, trueTimeMs, usualAgeMs } from './outage/rhythm.ts'
@@ -132,6 +132,7 @@ function onGateway(s: OutageState, status: GatewayRecord, ctx: Ctx): void {
 
 function onTick(s: OutageState, tick: TickRecord, ctx: Ctx): void {
   health(s, tick)
+  if (!s.announced) announce(s, ctx)
   const at = moment(ctx)
   const quiet = ctx.nowMs < s.quietUntilMs
   const offline = s.gateways.some((g) => g.offlineMs > 0 && g.said !== 'comms')

@@ -1,4 +1,5 @@
 // Every detector of the second stage, which sees the summaries of all zones. One file each beside this one, one line each here.
 import type { AnyNetworkDetector } from '../fold.ts'
+import { powerSilence } from './power-silence.ts'
 
-export const NETWORK_DETECTORS: readonly AnyNetworkDetector[] = []
+export const NETWORK_DETECTORS: readonly AnyNetworkDetector[] = [powerSilence]

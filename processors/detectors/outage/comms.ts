@@ -224,6 +224,12 @@ export function withdrawMeter(s: OutageState, i: number, ctx: Ctx): void {
   s.meters.commsMs[i] = 0
 }
 
+/** Tells the second stage that the zone exists and which gateways serve it. */
+export function announce(s: OutageState, ctx: Ctx): void {
+  s.announced = true
+  ctx.summarise('power_zone', { gateways: s.gateways.filter((g) => g.members.length > 0).map((g) => ({ id: g.id, zones: g.zones })) })
+}
+
 /** Tells the second stage when the whole zone falls silent without a gasp, and when it is back. */
 export function assessZone(s: OutageState, zoneSilent: boolean, ctx: Ctx): void {
   if (s.zoneSilentMs > 0 || !zoneSilent) return

@@ -259,6 +259,11 @@ function wasOn(m: MemberState, ms: number): void {
   m.backBy = ''
 }
 
+function anyGasp(part: Part): boolean {
+  for (const m of part.members.values()) if (m.gaspMs > 0) return true
+  return false
+}
+
 /** After a gap, the register of meter `i` had stood still, or had gone on counting. */
 export function noteGap(s: OutageState, i: number, flat: boolean, at: Moment): void {
   const { meters } = s
@@ -269,10 +274,10 @@ export function noteGap(s: OutageState, i: number, flat: boolean, at: Moment): v
     const m = place.part.members.get(i)
     if (m === undefined || m.silentFromMs === 0 || Math.abs(m.silentFromMs - from) >= step) continue
     m.flat = flat
-    // It counted on and never gasped: the word was missing, not the supply. Unless it was silent for much longer than the others,
+    // It counted on and nobody gasped: the word was missing, not the supply. Unless it was silent for much longer than the others,
     // and could have counted then.
     const longer = place.part.endMs > 0 && to > place.part.endMs + 1.5 * step
-    if (!flat && !longer && m.gaspMs === 0 && m.backBy !== 'event') wasOn(m, to)
+    if (!flat && !longer && m.backBy !== 'event' && !anyGasp(place.part)) wasOn(m, to)
     touch(place)
     return
   }

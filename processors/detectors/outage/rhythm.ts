@@ -105,10 +105,11 @@ export function advanceRegister(m: Meters, i: number, tsMs: number, value: numbe
     const kw = kwh / hours
     // Stochastic quantile: the step shrinks with the level, so that it settles.
     const scale = BASE_STEP * Math.max(base, (m.resolutionKwh[i] as number) / hours)
-    m.baseKw[i] = base === 0 ? kw * BASE_QUANTILE : Math.max(0, base + scale * (kw < base ? BASE_QUANTILE - 1 : BASE_QUANTILE))
+    m.baseKw[i] = base === 0 ? kw / 2 : Math.max(0, base + scale * (kw < base ? BASE_QUANTILE - 1 : BASE_QUANTILE))
     return 'unknown'
   }
   const expected = base * hours
   if (missed < cfg.flatReadsMin || expected < cfg.flatStepsMin * (m.resolutionKwh[i] as number)) return 'unknown'
-  return kwh < expected * cfg.flatShareMax ? 'flat' : 'counting'
+  if (kwh < expected * cfg.flatShareMax) return 'flat'
+  return kwh >= expected ? 'counting' : 'unknown'
 }

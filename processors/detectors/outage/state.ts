@@ -149,6 +149,8 @@ export interface OutageState {
   gatewaysSeen: boolean
   /** The whole zone is silent, as told to the second stage; 0 not. */
   zoneSilentMs: number
+  /** The second stage knows of this zone. */
+  announced: boolean
   /** Minutes that lasted sustained outages of transformers and feeders, newest last. */
   durationsMin: number[]
 }
@@ -268,6 +270,7 @@ export function createState(zone: ZoneContext, old?: OutageState): OutageState {
     quietUntilMs: old?.quietUntilMs ?? 0,
     gatewaysSeen: old?.gatewaysSeen ?? false,
     zoneSilentMs: old?.zoneSilentMs ?? 0,
+    announced: false,
     durationsMin: old?.durationsMin ?? [],
   }
 }
