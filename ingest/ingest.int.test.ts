@@ -4,6 +4,8 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import type { QuarantineEntry } from '#model/outcome.ts'
 import type { DataRecord, GatewayRecord, OperationRecord, TickRecord, ZoneRecord } from '#model/telemetry.ts'
 import { toIso } from '#model/time.ts'
+import { silentLog } from '#runtime/log.ts'
+import { createPool } from '#runtime/postgres.ts'
 import { type Isolated, startTestServers, type TestServers } from '../deploy/local/test-servers.ts'
 import { feature, type IngestProcess, readLog, readTopic, setRegistry, startIngest } from './ingest.fixture.ts'
 
@@ -56,6 +58,14 @@ const aReading = (device: string, value: number, ts = toIso(Date.now() - 1_000))
 const log = () => readLog(servers.kafka.brokers, `${space.prefix}telemetry`)
 const quarantine = async () =>
   (await readTopic(servers.kafka.brokers, `${space.prefix}quarantine`)).map((r) => JSON.parse(r.value.toString()) as QuarantineEntry)
+async function sql(text: string): Promise<unknown[]> {
+  const pool = createPool({ url: space.postgresUrl, log: silentLog, max: 1 })
+  try {
+    return (await pool.query(text)).rows
+  } finally {
+    await pool.end()
+  }
+}
 const ofKind = async <K extends string>(kind: K) => (await log()).filter((r) => r.kind === kind)
 const dataRecords = async () => (await ofKind('data')) as (DataRecord & { partition: number })[]
 const metric = async (p: IngestProcess, name: string) =>
@@ -200,14 +210,18 @@ test('in a simulation the messages carry the clock: ticks, operations and readin
   expect(((await ofKind('operation')) as OperationRecord[])[0]?.operation).toEqual(operation)
 }, 90_000)
 
-test('sessions that a larger pool left are emptied and ended; meanwhile ticks go to every partition', async () => {
+test('sessions that nobody uses are emptied and ended; meanwhile ticks go to every partition', async () => {
+  // A pool that was larger, and an instance that was given up an hour ago.
   const p = await started({ MQTT_POOL: '2' })
+  const other = await again({ INGEST_INSTANCE: 'other' })
   await p.stop()
-  for (let i = 0; i < 40; i++) await send('G-1', { seq: i, readings: [aReading('W-1', i)] })
+  await other.stop()
+  await sql("UPDATE ingest_instances SET seen_at = now() - interval '1 hour' WHERE instance = 'other'")
+  for (let i = 0; i < 60; i++) await send('G-1', { seq: i, readings: [aReading('W-1', i)] })
   const q = await again({ MQTT_POOL: '1' })
-  await readingsAre(q, 40)
+  await readingsAre(q, 60)
   const values = (await dataRecords()).flatMap((d) => d.readings.map((r) => r.value))
-  expect(values.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i))
+  expect(values.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, i) => i))
 
   await vi.waitUntil(async () => (await ofKind('tick')).length >= 24, { timeout: 45_000, interval: 1_000 })
   const ticks = (await ofKind('tick')) as (TickRecord & { partition: number })[]
@@ -218,7 +232,8 @@ test('sessions that a larger pool left are emptied and ended; meanwhile ticks go
     expect(own.at(-1)).toMatchObject({ brokerConnected: true })
     for (const [i, t] of own.entries()) if (i > 0) expect((t.nowMs - (own[i - 1]?.nowMs ?? 0)) % 10_000).toBe(0)
   }
-  // Nothing is left with the ended session: all that is published now arrives.
-  for (let i = 40; i < 60; i++) await send('G-1', { seq: i, readings: [aReading('W-1', i)] })
-  await readingsAre(q, 60)
+  // Nothing goes to the ended sessions: all that is published now arrives.
+  expect(await sql('SELECT instance, connections FROM ingest_instances')).toEqual([{ instance: 'ingest', connections: 1 }])
+  for (let i = 60; i < 80; i++) await send('G-1', { seq: i, readings: [aReading('W-1', i)] })
+  await readingsAre(q, 80)
 }, 90_000)

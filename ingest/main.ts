@@ -135,6 +135,8 @@ async function start(life: Lifecycle, config: Config, log: Log): Promise<void> {
     onMessage: (m) => running.push(m),
     onConnection: () => running.connectionChanged(),
     onTakenOver: () => life.stop('another ingest has our name', 1),
+    pool,
+    cluster,
   })
   if (simulated) saveClock(life, running, (ms) => writeClock(pool, cluster, config.INGEST_INSTANCE, ms), log)
   const opened = source

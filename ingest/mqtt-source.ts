@@ -1,19 +1,16 @@
 // Where messages come from: one shared subscription over a pool of connections, whose sessions the broker keeps while ingest is
-// down; beside it a view of the retained status of gateways, and an end for sessions that a larger pool has left behind.
-import { setTimeout as sleep } from 'node:timers/promises'
+// down; beside it a view of the retained status of gateways, and an end for sessions that nobody uses any more.
 import type { Config } from '#runtime/config.ts'
 import type { Log } from '#runtime/log.ts'
 import { createMqttPool, type MqttMessage, type MqttPool, type MqttPoolOptions, type MqttStats } from '#runtime/mqtt.ts'
+import type { Pool } from '#runtime/postgres.ts'
+import { followSessions, openRetiring } from './left-sessions.ts'
 import type { Settings } from './settings.ts'
 import { filterCovers, filtersOverlap } from './topic-filter.ts'
 
 export const RECEIVE_MAXIMUM = 500
 /** Seven days: as long as the log itself is kept. */
 const SESSION_EXPIRY_S = 7 * 86_400
-/** A left session is done when it brought nothing for so long. */
-const LEFT_QUIET_MS = 5_000
-/** Sessions beyond the pool that are looked for. */
-const LEFT_MAX = 256
 const STATUS_FILTER = 'telemetry/v1/+/status'
 /** Above this share of the window the broker probably holds more for us than we have. */
 const WINDOW_FULL = 0.9
@@ -38,7 +35,11 @@ export interface MqttSourceOptions {
   onConnection(): void
   /** Another process has our name. */
   onTakenOver(): void
-  leftQuietMs?: number
+  /** Where instances are remembered: database, and Kafka cluster id with prefix. */
+  pool: Pool
+  cluster: string
+  /** Seconds without a sign of life after which an instance's sessions are emptied and ended by another. */
+  staleS?: number
 }
 
 /** The filters to subscribe to: those that another one covers are left out, because the broker would send their messages twice. */
@@ -80,11 +81,24 @@ export function openMqttSource(options: MqttSourceOptions): MqttSource {
   })
   // Retained messages do not come by a shared subscription. In a simulation the order of messages is all, and there is one connection.
   const status = ordered ? undefined : openStatusView(common)
-  const left = retireLeftSessions(
-    { ...common, filters, qos: 1, sessionExpiryS: SESSION_EXPIRY_S },
+  const left = followSessions({
+    pool: options.pool,
+    cluster: options.cluster,
+    instance: config.INGEST_INSTANCE,
     connections,
-    options.leftQuietMs ?? LEFT_QUIET_MS,
-  )
+    log,
+    staleS: options.staleS,
+    retire: (instance, first, count) =>
+      openRetiring({
+        ...common,
+        clientId: `${group}-${instance}`,
+        filters,
+        qos: 1,
+        sessionExpiryS: SESSION_EXPIRY_S,
+        firstNumber: first,
+        connections: count,
+      }),
+  })
   return {
     acknowledge: (messages) => pool.acknowledge(messages),
     stats: () => pool.stats(),
@@ -119,49 +133,4 @@ function openStatusView(common: Common): MqttPool {
     },
   })
   return view
-}
-
-/**
- * Sessions of connections that this instance no longer has still get their share of messages from the broker. They are taken over one by
- * one, emptied and ended, until a number is reached that the broker does not know.
- */
-function retireLeftSessions(options: Omit<MqttPoolOptions, 'connections'>, first: number, quietMs: number) {
-  let current: MqttPool | undefined
-  let closed = false
-  const run = async (): Promise<void> => {
-    for (let number = first; number < first + LEFT_MAX && !closed; number++) {
-      let lastMs = Date.now()
-      const session = Promise.withResolvers<boolean>()
-      current = createMqttPool({
-        ...options,
-        connections: 1,
-        firstNumber: number,
-        retiring: true,
-        onSession: session.resolve,
-        onMessage(message) {
-          lastMs = Date.now()
-          options.onMessage(message)
-        },
-      })
-      const present = await Promise.race([session.promise, closing.promise])
-      if (closed) return
-      if (present) {
-        options.log.info({ number }, 'emptying a session that a larger pool left')
-        while (!closed && (Date.now() - lastMs < quietMs || current.stats().unacknowledged > 0)) await sleep(200)
-      }
-      // What is not yet acknowledged when we are closed stays with the broker.
-      if (!closed) await current.close({ forget: true })
-      if (!present) return
-    }
-  }
-  const closing = Promise.withResolvers<boolean>()
-  const done = run().catch((error: Error) => options.log.warn({ error: error.message }, 'left sessions could not be emptied'))
-  return {
-    async close() {
-      closed = true
-      closing.resolve(false)
-      await done
-      await current?.close()
-    },
-  }
 }

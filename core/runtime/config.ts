@@ -33,8 +33,8 @@ export const ConfigSchema = z.object({
     .int()
     .min(1)
     .max(256)
-    .default(4)
-    .describe('Connections of the shared subscription; 1 when the clock is messages, so that order is kept'),
+    .default(1)
+    .describe('Connections of the shared subscription. One keeps the order of messages and is as fast; a broker cluster may want more'),
   INGEST_INSTANCE: z
     .string()
     .regex(/^[A-Za-z0-9_.-]{1,40}$/)

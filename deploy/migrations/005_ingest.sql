@@ -17,3 +17,12 @@ CREATE TABLE ingest_clocks (
   log_time timestamptz NOT NULL,
   PRIMARY KEY (cluster, instance)
 );
+
+-- Sessions that the broker keeps: the connections of each instance, numbered from 0, and when it last said that it lives.
+CREATE TABLE ingest_instances (
+  cluster text NOT NULL,
+  instance text NOT NULL,
+  connections int NOT NULL CHECK (connections > 0),
+  seen_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (cluster, instance)
+);
