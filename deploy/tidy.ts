@@ -97,12 +97,20 @@ const LAYERS: readonly Layer[] = [
 /** Packages that are data and types only: even the pure middle may use them. */
 const PURE_PACKAGES = new Set(['zod'])
 
+interface Import {
+  specifier: string
+  /** `import type`: nothing is run. */
+  typeOnly: boolean
+}
+
 /** What a file imports, statically, for types or dynamically. */
-export function importsOf(text: string): string[] {
-  const found: string[] = []
+export function importsOf(text: string): Import[] {
+  const found: Import[] = []
   const code = withoutComments(text)
-  for (const m of code.matchAll(/\b(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/g)) found.push(m[1] as string)
-  for (const m of code.matchAll(/\bimport\s*\(?\s*['"]([^'"]+)['"]/g)) found.push(m[1] as string)
+  for (const m of code.matchAll(/\b(?:import|export)\b(\s+type\b)?[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/g)) {
+    found.push({ specifier: m[2] as string, typeOnly: m[1] !== undefined })
+  }
+  for (const m of code.matchAll(/\bimport\s*\(?\s*['"]([^'"]+)['"]/g)) found.push({ specifier: m[1] as string, typeOnly: false })
   return found
 }
 
@@ -124,11 +132,11 @@ export function importViolations(sources: Sources): Violation[] {
   for (const [path, text] of sources) {
     if (isTest(path)) continue
     const layer = LAYERS.find((l) => l.holds(path))
-    for (const specifier of importsOf(text)) {
+    for (const { specifier, typeOnly } of importsOf(text)) {
       const target = resolve(path, specifier)
       const add = (rule: string) => out.push({ path, rule, what: specifier })
       if (target !== undefined) {
-        if (isRoot(target)) add('main files and commands are imported by nobody')
+        if (isRoot(target) && !typeOnly) add('main files and commands are imported by nobody')
         else if (isTest(target)) add('tests are imported by tests only')
         // A command joins what it needs: data sets, decoders, folds.
         else if (layer !== undefined && !path.endsWith('-cli.ts') && !layer.mayImport(target))
@@ -170,11 +178,11 @@ export function purityViolations(sources: Sources): Violation[] {
   return out
 }
 
-/** Only composition roots read the environment; deploy wires whole systems and may too. */
+/** Only composition roots read the environment; deploy and the benchmark wire whole systems and may too. */
 export function environmentViolations(sources: Sources): Violation[] {
   const out: Violation[] = []
   for (const [path, text] of sources) {
-    if (isTest(path) || isRoot(path) || path.startsWith('deploy/')) continue
+    if (isTest(path) || isRoot(path) || below('deploy/', 'simulators/bench/')(path)) continue
     if (/\bprocess\.env\b/.test(withoutComments(text)))
       out.push({ path, rule: 'only main files read the environment', what: 'process.env' })
   }
@@ -221,7 +229,10 @@ export function listViolations(sources: Sources, paths: readonly string[]): Viol
       const named = [...sources].some(
         ([p, text]) => testsBelow !== undefined && p.startsWith(testsBelow) && isTest(p) && text.includes(`'${posix.basename(stem)}'`),
       )
-      if (!named && !paths.some((p) => p === `${stem}.test.ts` || p.startsWith(samples))) {
+      if (
+        !named &&
+        !paths.some((p) => p === `${stem}.test.ts` || p.startsWith(samples) || (p.startsWith(`${stem}/`) && p.endsWith('.test.ts')))
+      ) {
         out.push({ path, rule: 'needs a test beside it or samples', what: `${stem}.test.ts or ${samples}` })
       }
     }
@@ -230,7 +241,7 @@ export function listViolations(sources: Sources, paths: readonly string[]): Viol
 }
 
 function localImports(path: string, sources: Sources): string[] {
-  return importsOf(sources.get(path) ?? '').flatMap((s) => resolve(path, s) ?? [])
+  return importsOf(sources.get(path) ?? '').flatMap(({ specifier }) => resolve(path, specifier) ?? [])
 }
 
 /** Markers of unfinished work and errors swallowed without a word. */
