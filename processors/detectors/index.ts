@@ -2,4 +2,5 @@
 import type { AnyDetector } from '../fold.ts'
 import { outage } from './outage.ts'
 
+// abnormal usage (bypass, reverse flow, high usage, stuck register) is being written in abnormal-usage.ts and usage/, 11:50.
 export const DETECTORS: readonly AnyDetector[] = [outage]
