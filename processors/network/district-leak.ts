@@ -1,0 +1,406 @@
+// Leaks of the network, decided where all districts are in view: what the districts do in common is taken out, then each district's
+// inflow and, where registers cover it, its water balance are tested for a lasting step of any age. One finding per leak.
+import { z } from 'zod'
+import type { Candidate, Evidence, FindingDraft } from '#model/finding.ts'
+import { findingId } from '#model/finding.ts'
+import { HOUR_MS, MINUTE_MS } from '#model/time.ts'
+import type { NetworkContext, NetworkDetector } from '../fold.ts'
+import { dayClass, learn } from './leak/baseline.ts'
+import { commonFactors, type KnownAt } from './leak/common.ts'
+import { BIN_MS, BINS_PER_DAY, BINS_PER_HOUR, createDistrict, type District, localBin, MASK, maskBins, netAt, type OpenLeak, putHour, putNet } from './leak/district.ts'
+import {
+  balanceModel, binsBack, createStepFilter, feed, forgetKnown, inflowModel, LOOKBACK_DAYS, observe, observeBalance, rivals, type StepFound, strongestStep, thin, thresholdOf,
+} from './leak/judge.ts'
+import { expectedAt } from './leak/common.ts'
+
+const Settings = z.object({
+  falseAlarmsPerDistrictMonth: z.number().positive().max(10).default(0.05).describe('Allowed by chance alone; thresholds follow from it'),
+  leakMinM3h: z.number().positive().default(0.3).describe('A step below this is not worth a crew'),
+  leakMinShare: z.number().min(0).max(1).default(0.015).describe('... nor below this share of typical inflow'),
+  hydrantMinM3h: z.number().positive().default(10).describe('From this flow on a draw may be a fire hose: a C nozzle gives 100 to 235 l/min'),
+  hydrantMinutes: z.number().min(0).max(600).default(90).describe('... and is waited for this long'),
+  nightShiftMaxShare: z.number().min(0).max(1).default(0.15).describe('A step up to this share may be a factory at night; the morning tells'),
+  relearnDays: z.number().int().min(1).max(28).default(7).describe('Baselines are learnt anew this often'),
+  learnLagDays: z.number().int().min(0).max(21).default(5).describe('... from days older than this, so that a leak not yet seen is not learnt'),
+  warmupDays: z.number().int().min(4).max(28).default(7).describe('Silence at first where the registry names no warm-up'),
+  reopenDays: z.number().min(0).max(60).default(7).describe('A leak this soon after another one of the district ended is linked to it'),
+})
+type Settings = z.infer<typeof Settings>
+
+interface DistrictLeakState {
+  districts: Map<string, District>
+  /** Local day -> class of day, where it is not the calendar's. */
+  special: Map<number, number>
+  operations: { zone: string; kind: string; scopeType: string; scope: string; startMs: number; endMs: number }[]
+  learntBin: number
+  /** Next bin to judge in all districts. */
+  nextBin: number
+}
+
+const OPERATIONS_MAX = 500
+const GRACE_MS = 3 * MINUTE_MS
+const METERED_GRACE_MS = 13 * MINUTE_MS
+
+const known: KnownAt = (d, bin) => (d.leaks.some((l) => bin >= l.onsetBin) ? Math.max(0, d.filter.x[3] as number) * d.typical : 0)
+
+function of(state: DistrictLeakState, zone: string): District {
+  let d = state.districts.get(zone)
+  if (d === undefined) {
+    d = createDistrict(zone)
+    state.districts.set(zone, d)
+  }
+  return d
+}
+
+/** Sorted by zone: what is summed over districts is summed in one order. */
+function sorted(state: DistrictLeakState): District[] {
+  return [...state.districts.values()].sort((a, b) => (a.zone < b.zone ? -1 : 1))
+}
+
+function onDistrict(d: District, data: Record<string, unknown>): void {
+  d.meters = data.meters as string[]
+  d.signs = data.signs as number[]
+  d.fullyMetered = data.fullyMetered as boolean
+  d.warmupUntilMs = data.warmupUntilMs as number
+  d.timezone = data.timezone as string
+}
+
+/** Runs a district's tests anew over the last days: late data, a new baseline, a leak found or ended. */
+function rerun(d: District, all: readonly District[], toBin: number, state: DistrictLeakState): void {
+  d.stale = false
+  const m = inflowModel(d)
+  d.filter = createStepFilter(m)
+  const from = binsBack(d, toBin)
+  const warm = Math.ceil(d.warmupUntilMs / BIN_MS) - BINS_PER_DAY
+  const testFrom = Math.max(warm, d.testFrom, ...d.leaks.map((l) => l.detectedBin + 1))
+  const at = all.indexOf(d)
+  for (let b = from; b < toBin; b++) {
+    const common = commonFactors(all, b, state.special, known)[at] as { value: number; variance: number }
+    feed(d.filter, m, observe(d, b, state.special, common), d.leaks.some((l) => l.onsetBin === b || (b === from && l.onsetBin < from)), b >= testFrom)
+    if (b % BINS_PER_HOUR === 0) thin(d.filter, b, BINS_PER_HOUR)
+  }
+}
+
+function rerunBalance(d: District, toHour: number): void {
+  d.staleBalance = false
+  const m = balanceModel(d.balanceNoise)
+  d.balance = createStepFilter(m)
+  const from = Math.max(Math.ceil(d.firstBin / BINS_PER_HOUR), toHour - LOOKBACK_DAYS * 24)
+  const warm = Math.ceil(d.warmupUntilMs / HOUR_MS) - 24
+  const testFrom = Math.max(warm, Math.ceil(d.testFrom / BINS_PER_HOUR), ...d.leaks.map((l) => Math.ceil(l.detectedBin / BINS_PER_HOUR) + 1))
+  for (let h = from; h < toHour; h++) {
+    const opens = d.leaks.some((l) => Math.floor(l.onsetBin / BINS_PER_HOUR) === h || (h === from && l.onsetBin < from * BINS_PER_HOUR))
+    feed(d.balance, m, observeBalance(d, h), opens, h >= testFrom)
+    thin(d.balance, h, 1)
+  }
+}
+
+function learnAll(state: DistrictLeakState, bin: number, settings: Settings): void {
+  const all = sorted(state)
+  const first = all.every((d) => d.typical <= 0)
+  learn(all, first ? bin : bin - settings.learnLagDays * BINS_PER_DAY, state.special)
+  state.learntBin = bin
+  for (const d of all) {
+    if (d.typical <= 0) continue
+    rerun(d, all, bin, state)
+    d.nextBin = bin
+    if (d.fullyMetered && Number.isFinite(d.balanceBase)) {
+      const hour = d.nextHour >= 0 ? d.nextHour : Math.floor(bin / BINS_PER_HOUR) - 1
+      rerunBalance(d, hour)
+      d.nextHour = hour
+    }
+  }
+}
+
+function due(state: DistrictLeakState, bin: number, settings: Settings): boolean {
+  if (state.learntBin >= 0) return bin - state.learntBin >= settings.relearnDays * BINS_PER_DAY
+  const all = sorted(state).filter((d) => d.firstBin >= 0)
+  if (all.length === 0) return false
+  return all.every((d) => {
+    const warm = d.warmupUntilMs > 0 ? Math.ceil(d.warmupUntilMs / BIN_MS) : d.firstBin + settings.warmupDays * BINS_PER_DAY
+    return bin >= Math.max(warm, d.firstBin + 4 * BINS_PER_DAY)
+  })
+}
+
+/** Announced work and draws: what they explain is not judged. */
+function maskOperations(state: DistrictLeakState, d: District, bin: number): void {
+  for (const o of state.operations) {
+    if (o.zone !== d.zone || !(o.kind === 'hydrant' || o.kind === 'valve' || o.kind === 'pump')) continue
+    const from = Math.floor(o.startMs / BIN_MS) - 1
+    const to = Math.ceil(o.endMs / BIN_MS) + 1
+    if (bin >= from && bin <= to) maskBins(d, bin, bin, MASK.operation)
+  }
+}
+
+/** Mean residual of the newest bins, m3/h, uncut. */
+function recent(d: District, bin: number, n: number, state: DistrictLeakState): number {
+  let sum = 0
+  let k = 0
+  for (let b = bin; b > bin - n; b--) {
+    const v = netAt(d, b)
+    if (!Number.isFinite(v)) continue
+    sum += v - expectedAt(d, b, state.special).flow
+    k += 1
+  }
+  return k === 0 ? Number.NaN : sum / k
+}
+
+/** Switches a weekday to a Sunday's profile when all districts say so. */
+function holidays(state: DistrictLeakState, all: readonly District[], bin: number): boolean {
+  const ready = all.filter((d) => d.typical > 0)
+  if (ready.length < 3) return false
+  const first = ready[0] as District
+  const { day, weekday } = localBin(first.timezone, bin)
+  if (dayClass(day, weekday, state.special) !== 0) return false
+  const sunday = new Map(state.special).set(day, 2)
+  let evidence = 0
+  let agree = 0
+  for (const d of ready) {
+    let own = 0
+    const { white, hourSd, daySd } = d.noise
+    for (let b = bin; b > bin - 8 && localBin(d.timezone, b).day === day; b--) {
+      const net = netAt(d, b) - known(d, b)
+      if (!Number.isFinite(net)) continue
+      const w = expectedAt(d, b, state.special).flow
+      const s = expectedAt(d, b, sunday).flow
+      const variance = (hourSd ** 2 + daySd ** 2) * w * w + white * w * d.typical
+      // Neighbouring bins share one mood: eight of them count as two.
+      own += Math.max(-3, Math.min(3, ((net - w) ** 2 - (net - s) ** 2) / (2 * variance) / 4))
+    }
+    evidence += own
+    if (own > 0.5) agree += 1
+  }
+  if (evidence < 2 * ready.length || agree < 0.7 * ready.length) return false
+  state.special.set(day, 2)
+  return true
+}
+
+interface Verdict {
+  leak: boolean
+  reason: string
+}
+
+function weigh(d: District, all: readonly District[], step: StepFound, bin: number, via: 'inflow' | 'balance', state: DistrictLeakState, settings: Settings) {
+  const perHour = via === 'inflow' ? BINS_PER_HOUR : 1
+  const at = all.indexOf(d)
+  const from = via === 'inflow' ? binsBack(d, bin) : Math.max(Math.ceil(d.firstBin / BINS_PER_HOUR), bin - LOOKBACK_DAYS * 24)
+  const list = []
+  for (let b = from; b <= bin; b++) {
+    const o = via === 'inflow' ? observe(d, b, state.special, commonFactors(all, b, state.special, known)[at] as { value: number; variance: number }) : observeBalance(d, b)
+    const open = d.leaks.some((l) => b * (via === 'inflow' ? 1 : BINS_PER_HOUR) >= l.onsetBin)
+    if (open) o.residual -= Math.max(0, (via === 'inflow' ? d.filter : d.balance).x[3] as number)
+    list.push(o)
+  }
+  const m = via === 'inflow' ? inflowModel(d) : balanceModel(d.balanceNoise)
+  void settings
+  return rivals(createStepFilter(m), m, list, step, { timezone: d.timezone, perHour, nights: true })
+}
+
+function neighbourLoses(d: District, all: readonly District[], step: StepFound): string | undefined {
+  for (const n of all) {
+    if (n === d || n.typical <= 0) continue
+    const shared = d.meters.find((m, i) => {
+      const j = n.meters.indexOf(m)
+      return j >= 0 && (d.signs[i] as number) * (n.signs[j] as number) < 0
+    })
+    if (shared === undefined) continue
+    for (let c = 0; c < n.filter.count; c++) {
+      if (Math.abs((n.filter.onset[c] as number) - step.onset) > 6) continue
+      const den = n.filter.den[c] as number
+      if (den <= 0) continue
+      const z = (n.filter.num[c] as number) / Math.sqrt(den)
+      const size = ((n.filter.num[c] as number) / den) * n.typical
+      const own = step.size * d.typical
+      if (z < -3 && size < -0.4 * own && size > -2.5 * own) return shared
+    }
+  }
+  return undefined
+}
+
+function judge(d: District, all: readonly District[], step: StepFound, bin: number, via: 'inflow' | 'balance', state: DistrictLeakState, settings: Settings): { verdict: Verdict; kind: 'burst' | 'leak'; z: number; size: number } {
+  const perHour = via === 'inflow' ? BINS_PER_HOUR : 1
+  const hold = (reason: string) => ({ verdict: { leak: false, reason }, kind: 'leak' as const, z: step.z, size: step.size })
+  const m3h = step.size * d.typical
+  if (m3h < settings.leakMinM3h || step.size < settings.leakMinShare) return hold('too small')
+  const ageH = (bin - step.onset + 1) / perHour
+  const newest = via === 'inflow' ? bin : (bin + 1) * BINS_PER_HOUR - 1
+  if (ageH <= 24) {
+    const now = recent(d, newest, 2, state) - known(d, newest)
+    if (via === 'inflow' && ageH < 6 && now < 0.4 * m3h) return hold('ended')
+    const size = Math.max(m3h, now)
+    if (size >= settings.hydrantMinM3h && ageH * 60 < settings.hydrantMinutes + 15) return hold('may be a hydrant')
+  }
+  if (via === 'inflow') {
+    const meter = neighbourLoses(d, all, step)
+    if (meter !== undefined) return hold(`meter ${meter} may read wrong`)
+  }
+  const r = weigh(d, all, step, bin, via, state, settings)
+  if (step.size < settings.nightShiftMaxShare && r.nightShift ** 2 / 2 >= r.leak.z ** 2 / 2 - 0.5) return hold('may be use at night')
+  if (ageH >= 12 && r.growth > r.leak.z) return hold('demand has grown')
+  const kind = ageH <= 12 || r.leak.z ** 2 > r.ramp.z ** 2 + 4 ? 'burst' : 'leak'
+  return { verdict: { leak: true, reason: via === 'inflow' ? (kind === 'burst' ? 'inflow-step' : 'night-flow-rise') : 'water-balance-step' }, kind, z: r.leak.z, size: Math.max(r.leak.size, settings.leakMinShare) }
+}
+
+function draft(d: District, l: OpenLeak, reason: string, extra: Partial<FindingDraft> = {}): FindingDraft {
+  const m3h = l.size * d.typical
+  const candidates: Candidate[] = []
+  const evidence: Evidence[] = [
+    { what: l.via === 'inflow' ? 'net inflow above its baseline' : 'inflow not taken by customers', standardDeviations: round(l.z, 1), flowM3h: round(m3h, 2), typicalInflowM3h: round(d.typical, 1) },
+  ]
+  return {
+    kind: l.kind, scope: { type: 'dma', id: d.zone }, onsetMs: l.onsetMs, startedAtMs: l.startedMs, clearedAtMs: null,
+    severity: l.kind === 'burst' && l.size >= 0.1 ? 'critical' : l.size >= 0.05 ? 'major' : 'minor',
+    confidence: round(1 - 0.5 * Math.exp(-Math.max(0, l.z - 3.5)), 2), size: { flowM3h: round(m3h, 2) }, reason, evidence,
+    ...(candidates.length > 0 ? { candidates } : {}), ...(l.parent === undefined ? {} : { parent: l.parent }), ...extra,
+  }
+}
+
+function round(v: number, digits: number): number {
+  return Number(v.toFixed(digits))
+}
+
+function open(d: District, step: StepFound, bin: number, via: 'inflow' | 'balance', verdict: { kind: 'burst' | 'leak'; z: number; size: number; verdict: Verdict }, settings: Settings, ctx: NetworkContext<Settings>): void {
+  const onsetBin = via === 'inflow' ? step.onset : step.onset * BINS_PER_HOUR
+  const onsetMs = onsetBin * BIN_MS
+  const parent = d.ended.filter((e) => onsetMs - e.endMs < settings.reopenDays * 24 * HOUR_MS).at(-1)?.id
+  const l: OpenLeak = {
+    onsetMs, onsetBin, startedMs: onsetMs, detectedBin: via === 'inflow' ? bin : (bin + 1) * BINS_PER_HOUR - 1, kind: verdict.kind, via, size: verdict.size, peak: verdict.size, z: verdict.z,
+    lowHours: 0, parent, said: verdict.size,
+  }
+  d.leaks.push(l)
+  ctx.emit(d.zone, draft(d, l, verdict.verdict.reason))
+}
+
+const LOW_HOURS = 6
+
+/** Follows open leaks once an hour: size, growth, and whether the flow is back at base. */
+function follow(d: District, all: readonly District[], bin: number, state: DistrictLeakState, settings: Settings, ctx: NetworkContext<Settings>): void {
+  if (d.leaks.length === 0) return
+  const size = d.filter.x[3] as number
+  const sd = Math.sqrt(d.filter.p[15] as number)
+  const total = d.leaks.reduce((a, l) => a + l.peak, 0)
+  const back = size < 0.35 * total || size < sd
+  for (const l of [...d.leaks]) {
+    l.lowHours = back && bin - l.detectedBin > BINS_PER_HOUR * 3 ? l.lowHours + 1 : 0
+    if (l.lowHours >= LOW_HOURS) {
+      d.leaks = d.leaks.filter((x) => x !== l)
+      const clearedAtMs = bin * BIN_MS - LOW_HOURS * HOUR_MS
+      d.ended.push({ id: findingId({ kind: l.kind, scope: { type: 'dma', id: d.zone }, onsetMs: l.onsetMs }), endMs: clearedAtMs })
+      if (d.ended.length > 8) d.ended.shift()
+      maskBins(d, l.onsetBin, bin, MASK.leak)
+      d.testFrom = bin + 1
+      ctx.emit(d.zone, draft(d, l, 'night-flow-back-at-base', { clearedAtMs }))
+    } else if (d.leaks.length === 1 && !back) {
+      l.size = size
+      l.peak = Math.max(l.peak, size)
+      if (Math.abs(l.size - l.said) > 0.25 * l.said && bin % (6 * BINS_PER_HOUR) === 0) {
+        l.said = l.size
+        ctx.emit(d.zone, draft(d, l, l.size > l.said ? 'grown' : 'resized'))
+      }
+    }
+  }
+  if (d.leaks.length === 0) {
+    forgetKnown(d.filter)
+    rerun(d, all, bin + 1, state)
+    if (d.nextHour >= 0) rerunBalance(d, d.nextHour)
+  }
+  void settings
+}
+
+function judgeBin(state: DistrictLeakState, bin: number, ctx: NetworkContext<Settings>): void {
+  const { settings } = ctx
+  const all = sorted(state)
+  if (due(state, bin, settings)) learnAll(state, bin, settings)
+  if (state.learntBin < 0) return
+  for (const d of all) maskOperations(state, d, bin)
+  if (bin % BINS_PER_HOUR === BINS_PER_HOUR - 1 && holidays(state, all, bin)) for (const d of all) d.stale = true
+  const common = commonFactors(all, bin, state.special, known)
+  const zOf = thresholdOf(settings.falseAlarmsPerDistrictMonth, 1 / BINS_PER_HOUR)
+  for (const [i, d] of all.entries()) {
+    if (d.typical <= 0) continue
+    if (d.stale && bin % BINS_PER_HOUR === BINS_PER_HOUR - 1) rerun(d, all, bin, state)
+    feed(d.filter, inflowModel(d), observe(d, bin, state.special, common[i] as { value: number; variance: number }), false, true)
+    if (bin % BINS_PER_HOUR === 0) thin(d.filter, bin, BINS_PER_HOUR)
+    d.nextBin = bin + 1
+    if (bin * BIN_MS < d.warmupUntilMs) continue
+    if (bin % BINS_PER_HOUR === BINS_PER_HOUR - 1) follow(d, all, bin, state, settings, ctx)
+    // Where registers cover the district the balance knows more: inflow that customers took is no leak.
+    if (d.fullyMetered && d.nextHour >= 0 && Number.isFinite(d.balanceBase)) continue
+    const step = strongestStep(d.filter, bin, (age) => zOf(age) * Math.max(1, Math.sqrt(d.filter.misfit)))
+    if (step === undefined) continue
+    decide(d, all, step, bin, 'inflow', state, ctx)
+  }
+}
+
+function decide(d: District, all: readonly District[], step: StepFound, bin: number, via: 'inflow' | 'balance', state: DistrictLeakState, ctx: NetworkContext<Settings>): void {
+  const { settings } = ctx
+  const found = judge(d, all, step, bin, via, state, settings)
+  d.holdReason = found.verdict.leak ? '' : found.verdict.reason
+  if (!found.verdict.leak) {
+    if (found.verdict.reason === 'ended' && via === 'inflow') {
+      maskBins(d, step.onset, bin, MASK.draw)
+      rerun(d, all, bin + 1, state)
+    }
+    return
+  }
+  open(d, step, bin, via, found, settings, ctx)
+  rerun(d, all, bin + 1 > d.nextBin ? bin + 1 : d.nextBin, state)
+  if (d.nextHour >= 0) rerunBalance(d, d.nextHour)
+}
+
+function judgeHours(state: DistrictLeakState, ctx: NetworkContext<Settings>): void {
+  const { settings } = ctx
+  if (state.learntBin < 0) return
+  const all = sorted(state)
+  const zOf = thresholdOf(settings.falseAlarmsPerDistrictMonth, 1)
+  for (const d of all) {
+    if (!d.fullyMetered || d.nextHour < 0 || !Number.isFinite(d.balanceBase)) continue
+    const until = Math.floor((ctx.nowMs - METERED_GRACE_MS) / HOUR_MS)
+    while (d.nextHour < until) {
+      const hour = d.nextHour
+      if (d.staleBalance) rerunBalance(d, hour)
+      feed(d.balance, balanceModel(d.balanceNoise), observeBalance(d, hour), false, true)
+      thin(d.balance, hour, 1)
+      d.nextHour = hour + 1
+      if (hour * HOUR_MS < d.warmupUntilMs) continue
+      const step = strongestStep(d.balance, hour, (age) => zOf(age) * Math.max(1, Math.sqrt(d.balance.misfit)))
+      if (step !== undefined) decide(d, all, step, hour, 'balance', state, ctx)
+    }
+  }
+}
+
+export const districtLeak: NetworkDetector<DistrictLeakState, Settings> = {
+  name: 'district-leak',
+  kinds: ['burst', 'leak', 'sensor_fault'],
+  topics: ['district', 'district_flow', 'district_metered', 'district_operation'],
+  settings: Settings,
+  create: () => ({ districts: new Map(), special: new Map(), operations: [], learntBin: -1, nextBin: -1 }),
+  onSummary(state, s) {
+    const d = of(state, s.zone)
+    if (s.topic === 'district') onDistrict(d, s.data)
+    else if (s.topic === 'district_operation') {
+      const o = s.data as { kind: string; scopeType: string; scope: string; startMs: number; endMs: number }
+      if (o.kind === 'holiday') {
+        const from = localBin(d.timezone, Math.floor(o.startMs / BIN_MS)).day
+        const to = localBin(d.timezone, Math.floor((o.endMs - 1) / BIN_MS)).day
+        for (let day = from; day <= Math.min(to, from + 14); day++) state.special.set(day, 2)
+      }
+      state.operations.push({ zone: s.zone, ...o })
+      if (state.operations.length > OPERATIONS_MAX) state.operations.shift()
+    } else if (s.topic === 'district_flow') {
+      const { bins, netM3h } = s.data as { bins: number[]; netM3h: number[] }
+      for (const [i, bin] of bins.entries()) putNet(d, bin, netM3h[i] as number)
+    } else {
+      const { hours, meteredM3, excessM3 } = s.data as { hours: number[]; meteredM3: (number | null)[]; excessM3: number[] }
+      for (const [i, hour] of hours.entries()) putHour(d, hour, meteredM3[i] ?? Number.NaN, excessM3[i] as number)
+    }
+  },
+  onTick(state, nowMs, ctx) {
+    const until = Math.floor((nowMs - GRACE_MS) / BIN_MS)
+    if (state.nextBin < 0) state.nextBin = until
+    // A gap in time is not judged bin by bin for ever: at most the look-back.
+    state.nextBin = Math.max(state.nextBin, until - LOOKBACK_DAYS * BINS_PER_DAY)
+    while (state.nextBin < until) judgeBin(state, state.nextBin++, ctx)
+    if (nowMs % (5 * MINUTE_MS) === 0) judgeHours(state, ctx)
+  },
+}
