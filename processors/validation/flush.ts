@@ -1,13 +1,14 @@
 // Says what a gap's intervals are: computes them, sends those that changed with the next revision, corrects the days, and lets go of the
 // parts that late reads have completed.
 import type { IntervalStatus } from '#model/interval.ts'
+import { type Balance, balanceEnergy, ROLE, tally } from './balance.ts'
 import { addToDay, publishDays } from './days.ts'
 import { isTaken, ringPos } from './dedupe.ts'
 import { ACTUAL, type Knowledge, LIKE_DAY, LINEAR, MISSING, OUTAGE, type Shape, shape } from './estimate.ts'
 import { addTo, GAPS_MAX, type Gap, intervalsOf, SAID, SAID_REV, unfinished } from './gap.ts'
 import { expectedRate } from './profile.ts'
 import { tidy } from './register.ts'
-import { MARK_MASK, USED } from './series.ts'
+import { codeOf, findRow, MARK_MASK, USED } from './series.ts'
 import { dayAt, isHoliday, outlet, say, snap, type Work, wake, wholeMs } from './state.ts'
 
 const HOUR_MS = 3_600_000
@@ -74,7 +75,7 @@ function speak(w: Work, g: Gap): Spoken {
       told = tidy(sum, 1e6)
     }
     if (startMs < (t.firstMs[row] as number)) continue
-    const code = codeOf(w, g, form, i)
+    const code = saidCode(w, g, form, i)
     out.values[i] = value ?? 0
     out.codes[i] = code
     addTo(days, dayAt(w, startMs).no, {
@@ -96,6 +97,11 @@ function sayChanged(w: Work, g: Gap, i: number, now: { startMs: number; value: n
   const before = g.said[i * 2] as number
   const value = now.value === null ? Number.NaN : Math.fround(now.value)
   if (rev > 0 && meta % SAID_REV === now.code && (before === value || (Number.isNaN(before) && Number.isNaN(value)))) return
+  const part = w.t.balance[w.row] as number
+  if (part >= 0) {
+    if (rev > 0 && meta % SAID_REV === SAID.actual) tally(w.state.balances, part, now.startMs, -before, -1)
+    if (now.code === SAID.actual) tally(w.state.balances, part, now.startMs, now.value ?? 0, 1)
+  }
   g.said[i * 2] = value
   g.said[i * 2 + 1] = (rev + 1) * SAID_REV + now.code
   if (rev + 1 > (w.t.maxRev[w.row] as number)) w.t.maxRev[w.row] = Math.min(MAX_REV, rev + 1)
@@ -104,14 +110,14 @@ function sayChanged(w: Work, g: Gap, i: number, now: { startMs: number; value: n
     endMs: now.startMs + w.c.intervalMs,
     value: now.value,
     status: STATUS[now.code] as IntervalStatus,
-    reasons: reasonsOf(g, now.kind, now.code),
+    reasons: reasonsOf(w, g, now),
     rev: rev + 1,
   })
 }
 const STATUS: readonly IntervalStatus[] = ['missing', 'actual', 'estimated', 'rejected']
 
 /** A read that came for the interval's end and is not believed makes the estimate stand in its place. */
-function codeOf(w: Work, g: Gap, form: Shape, i: number): number {
+function saidCode(w: Work, g: Gap, form: Shape, i: number): number {
   const kind = (form.kinds[i] as number) & 3
   if (kind === MISSING) return SAID.missing
   if (kind === ACTUAL || kind === OUTAGE) return SAID.actual
@@ -121,16 +127,15 @@ function codeOf(w: Work, g: Gap, form: Shape, i: number): number {
   return refused ? SAID.rejected : SAID.estimated
 }
 
-function reasonsOf(g: Gap, kind: number, code: number): string[] {
-  const base = kind & 3
+function reasonsOf(w: Work, g: Gap, now: { startMs: number; code: number; kind: number }): string[] {
+  const base = now.kind & 3
   if (base === OUTAGE) return ['outage']
   if (base === ACTUAL) return g.cause === 'meter_exchange' ? ['meter_exchange'] : []
-  if (code === SAID.missing) return ['no_read']
-  const reasons: string[] = [g.cause === '' ? 'gap' : g.cause]
-  if ((kind & LINEAR) !== 0) reasons.push('linear')
-  else if ((kind & LIKE_DAY) !== 0) reasons.push('like_day')
-  else reasons.push('outage')
-  return reasons
+  if (now.code === SAID.missing) return ['no_read']
+  const cause = g.cause === '' ? 'gap' : g.cause
+  if ((now.kind & LINEAR) !== 0) return [cause, 'linear']
+  if ((now.kind & LIKE_DAY) === 0) return [cause, 'outage']
+  return [cause, Number.isNaN(balanceRate(w, now.startMs)) ? 'like_day' : 'balance']
 }
 
 function correctDays(w: Work, g: Gap, days: number[]): void {
@@ -236,6 +241,8 @@ function knowledge(w: Work, g: Gap): Knowledge {
     linearUpToMs: w.s.linearUpToMs,
     wholeMs: wholeMs(w.c),
     rate: (ms) => {
+      const measured = balanceRate(w, ms)
+      if (!Number.isNaN(measured)) return measured
       const day = dayAt(w, ms)
       return expectedRate(t, row, day, { holiday: isHoliday(state, day.no), ms })
     },
@@ -243,6 +250,19 @@ function knowledge(w: Work, g: Gap): Knowledge {
     before: unknown ? rateBeside(w, g.t[0] as number, -1) : Number.NaN,
     after: unknown && !g.open ? rateBeside(w, g.t[g.t.length - 1] as number, 1) : Number.NaN,
   }
+}
+
+/** Rate that the transformer's balance leaves for this meter, register units per hour; NaN when it cannot say. */
+function balanceRate(w: Work, ms: number): number {
+  const part = w.t.balance[w.row] as number
+  if (part < 0 || (part & 3) !== ROLE.customerImport || feedsIn(w)) return Number.NaN
+  return balanceEnergy(w.state.balances[part >> 2] as Balance, Math.floor(ms / HOUR_MS), HOUR_MS / w.c.intervalMs) / w.c.multiplier
+}
+
+/** A meter that ever fed in: the balance knows only the difference of its two registers. */
+function feedsIn(w: Work): boolean {
+  const row = findRow(w.t, w.info.asset.id, codeOf('active_energy_export_kwh'), '')
+  return row >= 0 && (w.t.profile[row] as number) >= 0
 }
 
 /** Share of a piece of time outside known interruptions; `readMs` is the read before it. */

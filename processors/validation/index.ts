@@ -3,6 +3,7 @@
 import type { ZoneDevice } from '#model/asset.ts'
 import { QUANTITIES, type Quantity, quantityCode } from '#model/quantity.ts'
 import { qualifier, type Reading } from '#model/reading.ts'
+import { createBalances, learnBalance, partOf } from './balance.ts'
 import { dayOf } from './days.ts'
 import { admit, BEYOND, CONFLICT, DUPLICATE, NEW, newestMs } from './dedupe.ts'
 import { onExchange, onPower } from './events.ts'
@@ -82,7 +83,10 @@ function onReading(state: ValidationState, r: Reading, info: ZoneDevice, ctx: Co
   }
   const channel = qualifier(r)
   let row = findRow(t, r.device, code, channel)
-  if (row < 0) row = addRow(t, r.device, code, channel, configIndex(t, info.asset, r.quantity, ctx.settings))
+  if (row < 0) {
+    row = addRow(t, r.device, code, channel, configIndex(t, info.asset, r.quantity, ctx.settings))
+    t.balance[row] = partOf(state.balances, info.asset, r.quantity, channel)
+  }
   const w = workOf(state, row, info, ctx)
   if (w.c.register && r.value < 0) {
     ctx.refuse(r, 'impossible_value', 'value', 'a register cannot be negative')
@@ -115,6 +119,7 @@ function configure(state: ValidationState, ctx: Context): void {
   const t = state.table
   const old = t.configs
   t.configs = []
+  state.balances = createBalances(ctx.zone, state.balances)
   for (const device of [...t.first.keys()]) {
     const info = ctx.zone.device(device)
     if (info === undefined) {
@@ -129,6 +134,7 @@ function configure(state: ValidationState, ctx: Context): void {
       const index = configIndex(t, info.asset, QUANTITIES[t.code[row] as number] as Quantity, ctx.settings)
       const after = t.configs[index] as SeriesConfig
       t.config[row] = index
+      t.balance[row] = partOf(state.balances, info.asset, QUANTITIES[t.code[row] as number] as string, t.channel[row] as string)
       if (after.intervalMs !== before.intervalMs) regrid(state, row, after.intervalMs)
       row = t.next[row] as number
     }
@@ -170,6 +176,7 @@ function scan(state: ValidationState, ctx: Context): void {
   if (now >= state.nextSilenceMs) {
     state.nextSilenceMs = now + SILENCE_MS
     measureSilence(state, now)
+    for (const b of state.balances) learnBalance(b, now)
   }
   for (let row = 0; row < t.rows; row++) {
     if ((t.dueMs[row] as number) > now) continue

@@ -1,6 +1,7 @@
 // From believed steps of a register to intervals. Two neighbouring reads give actual intervals at once; everything else is covered by a
 // gap, which speaks a few minutes later.
 
+import { tally } from './balance.ts'
 import { cover } from './cover.ts'
 import { addToDay, publishDays } from './days.ts'
 import { lastUsed, ringPos } from './dedupe.ts'
@@ -87,6 +88,7 @@ function actual(w: Work, startMs: number, register: number, reasons: readonly st
   const value = units(w, register)
   const endMs = startMs + c.intervalMs
   say(w, { startMs, endMs, value, status: 'actual', reasons: spike ? [...reasons, ...SPIKE] : reasons, rev: 1 })
+  if ((t.balance[row] as number) >= 0) tally(w.state.balances, t.balance[row] as number, startMs, value, 1)
   const day = dayAt(w, startMs)
   addToDay(t, row, day.no, { value, actual: 1, estimated: 0, missing: 0 })
   if (endMs >= day.endMs) wake(w, publishDays(t, row, outlet(w)))

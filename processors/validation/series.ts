@@ -47,6 +47,7 @@ const COLUMNS = [
   ['dueMs', Float64Array, 1, Number.POSITIVE_INFINITY], // when the scan must look again
   ['lagMs', Float32Array, 1, 0], // running mean of receipt minus measurement
   // registers
+  ['balance', Int16Array, 1, -1], // part in a transformer's balance
   ['pending', Uint8Array, 1, 0], // newest readings of the ring not yet believed
   ['carry', Float64Array, 1, 0], // register units between the last boundary and the last used read
   ['firstMs', Float64Array, 1, 0], // start of the first interval

@@ -3,6 +3,7 @@ import type { ZoneDevice } from '#model/asset.ts'
 import type { IntervalStatus } from '#model/interval.ts'
 import { QUANTITIES, type Quantity } from '#model/quantity.ts'
 import type { ZoneContext } from '../fold.ts'
+import { type Balance, createBalances } from './balance.ts'
 import { type DayOutlet, dayOf } from './days.ts'
 import { type RegisterLimits, tidy } from './register.ts'
 import { createTable, type SeriesConfig, type SeriesTable } from './series.ts'
@@ -23,6 +24,8 @@ export interface ValidationState {
   /** Device -> lost, restored, lost, restored ... ms; Infinity while it lasts. */
   outages: Map<string, number[]>
   exchanges: Map<string, Exchange>
+  /** Energy balances of the transformers that have a meter of their own. */
+  balances: Balance[]
   /** Local day numbers that count as weekends. */
   holidays: Set<number>
   nextScanMs: number
@@ -41,6 +44,7 @@ export function createState(zone: ZoneContext): ValidationState {
     table: createTable(expected),
     outages: new Map(),
     exchanges: new Map(),
+    balances: createBalances(zone, []),
     holidays: new Set(),
     nextScanMs: 0,
     nextSilenceMs: 0,

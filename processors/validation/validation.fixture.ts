@@ -56,6 +56,7 @@ export class Bench {
   days: MeterDay[] = []
   nowMs = 0
   readonly #devices: Map<string, ZoneDevice>
+  readonly zone: ZoneContext
   readonly #ctx: ValidatorContext<ValidationSettings>
 
   constructor(assets: AssetProperties[], options: { timezone?: string; settings?: Record<string, unknown> } = {}) {
@@ -79,6 +80,7 @@ export class Bench {
       metersOfTransformer: () => [],
       devicesOfGateway: () => [],
     } satisfies ZoneContext
+    this.zone = zone
     const bench = this
     this.#ctx = {
       get nowMs() {
@@ -170,6 +172,7 @@ export class Bench {
   rezone(asset: AssetProperties | undefined, id = asset?.id ?? ''): this {
     if (asset === undefined) this.#devices.delete(id)
     else this.#devices.set(id, { asset, primary: true, segment: undefined, lon: undefined, lat: undefined })
+    this.zone.def.devices.splice(0, Infinity, ...this.#devices.values())
     validation.onZone?.(this.state, this.#ctx)
     return this
   }

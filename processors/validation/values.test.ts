@@ -32,6 +32,16 @@ describe('values of sensors', () => {
     expect(told.at(-1)).toBe('good')
   })
 
+  it('a pump that starts and stops is a habit after a while, a spike is not', () => {
+    const b = new Bench([aSensor()])
+    const flow = (i: number) => (Math.floor(i / 30) % 2 === 0 ? 0 : 44 + 0.3 * Math.sin(i))
+    for (let i = 0; i < 900; i++) b.read({ ts: MIDNIGHT + i * STEP, value: flow(i), quantity: 'flow_m3h' })
+    const spikes = b.accepted.filter((r) => r.quality === 'suspect').map((r) => Math.floor((r.tsMs - MIDNIGHT) / STEP / 30))
+    expect(Math.max(...spikes)).toBeLessThan(12)
+    b.read({ ts: MIDNIGHT + 900 * STEP, value: 9999, quantity: 'flow_m3h' })
+    expect(b.accepted.at(-1)).toMatchObject({ quality: 'suspect', rules: ['spike'] })
+  })
+
   it('none is lost, whatever it says', () => {
     const b = new Bench([aSensor()]).run(MIDNIGHT, [5, 1e9, -1e9, 0, 5], STEP)
     expect(b.accepted).toHaveLength(5)

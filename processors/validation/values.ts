@@ -15,9 +15,14 @@ const AGREE_STEPS = 5
 /** A dead or overloaded sensor's number needs this many usual steps to be a leap. */
 const SENTINEL_STEPS = 10
 const STUCK_FACTOR = 4
+/** A leap that was confirmed this often is how the thing works: a pump that starts and stops. */
+const HABIT_MIN = 5
+/** Leaps up to this multiple of the usual confirmed one belong to the habit. */
+const HABIT_SIZE = 1.5
 
 const GOOD: Judged = { quality: 'good', rules: [] }
 const LATE: Judged = { quality: 'late', rules: ['late'] }
+const LATE_SPIKE: Judged = { quality: 'suspect', rules: ['late', 'spike'] }
 const RANGE: Judged = { quality: 'suspect', rules: ['range'] }
 const SPIKE: Judged = { quality: 'suspect', rules: ['spike'] }
 const STUCK: Judged = { quality: 'suspect', rules: ['stuck'] }
@@ -31,8 +36,8 @@ export function isSentinel(value: number): boolean {
 export function judgeValue(w: Work, verdict: number, value: number): Judged {
   const { t, row, c } = w
   if (value < c.rangeFrom || value > c.rangeTo) return RANGE
-  if (verdict !== NEW) return LATE
-  if (DISCRETE.has(QUANTITIES[t.code[row] as number] as string)) return GOOD
+  if (DISCRETE.has(QUANTITIES[t.code[row] as number] as string)) return verdict === NEW ? GOOD : LATE
+  if (verdict !== NEW) return isLateSentinel(w, value) ? LATE_SPIKE : LATE
   const good = t.good[row] as number
   if (Number.isNaN(good)) {
     t.good[row] = value
@@ -46,16 +51,39 @@ export function judgeValue(w: Work, verdict: number, value: number): Judged {
     t.held[row] = value
     return SPIKE
   }
+  if (!Number.isNaN(held) && leap > 0) confirmLeap(w, leap)
   t.held[row] = Number.NaN
   t.good[row] = value
   const n = (t.learnt[row] as number) + 1
   t.learnt[row] = n
   t.stepMean[row] = usual + (Math.min(leap, known ? SENTINEL_STEPS * usual + 1e-9 : leap) - usual) / Math.min(n, STEP_MEMORY)
-  return still(w, leap, known) ? STUCK : GOOD
+  return still(w, leap, known) && value !== 0 ? STUCK : GOOD
+}
+
+/** Judged against now: among late ones only an instrument's empty number is plain enough. */
+function isLateSentinel(w: Work, value: number): boolean {
+  const { t, row } = w
+  if ((t.learnt[row] as number) < HISTORY_MIN || !isSentinel(value)) return false
+  const leap = Math.abs(value - (t.good[row] as number))
+  return leap > SENTINEL_STEPS * (t.stepMean[row] as number) && !isHabit(w, leap)
+}
+
+// For values, `flatMaxMs` holds the mean size of confirmed leaps and `maxRev` counts them: columns of registers that values do not use.
+function confirmLeap(w: Work, leap: number): void {
+  const { t, row } = w
+  if (!isLeap(w, t.good[row] as number, (t.good[row] as number) + leap, leap)) return
+  const n = Math.min(STEP_MEMORY, t.maxRev[row] as number)
+  t.flatMaxMs[row] = (t.flatMaxMs[row] as number) + (leap - (t.flatMaxMs[row] as number)) / n
+  t.maxRev[row] = n + 1
+}
+
+function isHabit(w: Work, leap: number): boolean {
+  return (w.t.maxRev[w.row] as number) > HABIT_MIN && leap <= HABIT_SIZE * (w.t.flatMaxMs[w.row] as number)
 }
 
 function isLeap(w: Work, good: number, value: number, leap: number): boolean {
   const usual = w.t.stepMean[w.row] as number
+  if (isHabit(w, leap)) return false
   if (isSentinel(value) && leap > SENTINEL_STEPS * usual) return true
   return leap > Math.max(w.s.jumpFactor * usual, w.s.jumpShare * Math.abs(good))
 }
