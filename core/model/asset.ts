@@ -3,39 +3,81 @@ import { z } from 'zod'
 
 const id = z.string().min(1).max(200)
 const optional = <T extends z.ZodType>(t: T) => t.nullish().transform((v) => v ?? undefined)
-const seconds = z.number().positive().max(86_400 * 31)
+const seconds = z
+  .number()
+  .positive()
+  .max(86_400 * 31)
 
 export const FlowTerm = z.object({ dma: id, sign: z.union([z.literal(1), z.literal(-1)]) })
 
 /** Properties of one asset by kind; unknown extra properties are kept as they are. */
 export const AssetProperties = z.discriminatedUnion('kind', [
   z.looseObject({
-    id, kind: z.literal('dma'), name: optional(z.string()), parent: optional(id), fully_metered: optional(z.boolean()),
+    id,
+    kind: z.literal('dma'),
+    name: optional(z.string()),
+    parent: optional(id),
+    fully_metered: optional(z.boolean()),
     mean_demand_m3h: optional(z.number()),
   }),
   z.looseObject({ id, kind: z.enum(['junction', 'tank', 'reservoir']), dma: optional(id), elevation_m: optional(z.number()) }),
   z.looseObject({
-    id, kind: z.enum(['pipe', 'valve', 'pump']), from: id, to: id, dma: optional(id), length_m: optional(z.number()),
+    id,
+    kind: z.enum(['pipe', 'valve', 'pump']),
+    from: id,
+    to: id,
+    dma: optional(id),
+    length_m: optional(z.number()),
     diameter_mm: optional(z.number()),
   }),
   z.looseObject({
-    id, kind: z.enum(['pressure_sensor', 'level_sensor', 'pump_sensor']), node: optional(id), link: optional(id), dma: optional(id),
-    gateway: id, interval_s: optional(seconds),
+    id,
+    kind: z.enum(['pressure_sensor', 'level_sensor', 'pump_sensor']),
+    node: optional(id),
+    link: optional(id),
+    dma: optional(id),
+    gateway: id,
+    interval_s: optional(seconds),
   }),
-  z.looseObject({ id, kind: z.literal('flow_meter'), link: optional(id), gateway: id, flows: z.array(FlowTerm), interval_s: optional(seconds) }),
   z.looseObject({
-    id, kind: z.literal('water_meter'), node: optional(id), dma: optional(id), gateway: id, account: optional(id),
-    digits: optional(z.number().int().min(1).max(12)), decimals: optional(z.number().int().min(0).max(6)),
-    multiplier: optional(z.number().positive()), interval_s: optional(seconds), customer_type: optional(z.string()),
+    id,
+    kind: z.literal('flow_meter'),
+    link: optional(id),
+    gateway: id,
+    flows: z.array(FlowTerm),
+    interval_s: optional(seconds),
+  }),
+  z.looseObject({
+    id,
+    kind: z.literal('water_meter'),
+    node: optional(id),
+    dma: optional(id),
+    gateway: id,
+    account: optional(id),
+    digits: optional(z.number().int().min(1).max(12)),
+    decimals: optional(z.number().int().min(0).max(6)),
+    multiplier: optional(z.number().positive()),
+    interval_s: optional(seconds),
+    customer_type: optional(z.string()),
   }),
   z.looseObject({ id, kind: z.literal('substation') }),
   z.looseObject({ id, kind: z.literal('feeder'), substation: optional(id) }),
   z.looseObject({ id, kind: z.literal('transformer'), feeder: optional(id), rating_kva: optional(z.number()) }),
   z.looseObject({
-    id, kind: z.literal('electric_meter'), transformer: optional(id), feeder: optional(id), gateway: id, account: optional(id),
-    role: z.enum(['customer', 'transformer', 'feeder']), digits: optional(z.number().int().min(1).max(12)),
-    decimals: optional(z.number().int().min(0).max(6)), multiplier: optional(z.number().positive()), interval_s: optional(seconds),
-    max_kw: optional(z.number().positive()), registered_generation_kwp: optional(z.number().nonnegative()), has_last_gasp: optional(z.boolean()),
+    id,
+    kind: z.literal('electric_meter'),
+    transformer: optional(id),
+    feeder: optional(id),
+    gateway: id,
+    account: optional(id),
+    role: z.enum(['customer', 'transformer', 'feeder']),
+    digits: optional(z.number().int().min(1).max(12)),
+    decimals: optional(z.number().int().min(0).max(6)),
+    multiplier: optional(z.number().positive()),
+    interval_s: optional(seconds),
+    max_kw: optional(z.number().positive()),
+    registered_generation_kwp: optional(z.number().nonnegative()),
+    has_last_gasp: optional(z.boolean()),
   }),
   z.looseObject({ id, kind: z.literal('gateway'), zone: optional(id) }),
   z.looseObject({ id, kind: z.literal('crew'), skills: optional(z.array(z.enum(['water', 'power']))) }),

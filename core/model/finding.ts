@@ -3,8 +3,17 @@ import type { ZoneDef } from './asset.ts'
 import { toIso } from './time.ts'
 
 export const FINDING_KINDS = [
-  'burst', 'leak', 'customer_leak', 'outage', 'comms_failure', 'low_pressure', 'abnormal_usage', 'overload', 'line_loss',
-  'sensor_fault', 'clock_fault',
+  'burst',
+  'leak',
+  'customer_leak',
+  'outage',
+  'comms_failure',
+  'low_pressure',
+  'abnormal_usage',
+  'overload',
+  'line_loss',
+  'sensor_fault',
+  'clock_fault',
 ] as const
 export type FindingKind = (typeof FINDING_KINDS)[number]
 

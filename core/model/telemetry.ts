@@ -160,7 +160,9 @@ export function encodeData(readings: readonly Reading[], events: readonly MeterE
     }
   }
   const tables = encoder.encode(
-    JSON.stringify(events.length === 0 && extras.length === 1 ? { s: series, k: sources } : { s: series, k: sources, x: extras, e: events }),
+    JSON.stringify(
+      events.length === 0 && extras.length === 1 ? { s: series, k: sources } : { s: series, k: sources, x: extras, e: events },
+    ),
   )
   const head = 24
   const columnsAt = (head + tables.length + 7) & ~7

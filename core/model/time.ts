@@ -20,9 +20,7 @@ export function parseIso(text: string): number {
     const h = digits(text, 11, 2)
     const mi = digits(text, 14, 2)
     const s = digits(text, 17, 2)
-    if (
-      text.charCodeAt(4) === 45 && text.charCodeAt(7) === 45 && text.charCodeAt(13) === 58 && text.charCodeAt(16) === 58
-    ) {
+    if (text.charCodeAt(4) === 45 && text.charCodeAt(7) === 45 && text.charCodeAt(13) === 58 && text.charCodeAt(16) === 58) {
       return fromParts(y, mo, d, h, mi, s, 0)
     }
     return Number.NaN
@@ -88,8 +86,14 @@ function formatter(timezone: string): Formatter {
   if (f === undefined) {
     f = {
       format: new Intl.DateTimeFormat('en-US', {
-        timeZone: timezone, hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit',
-        minute: '2-digit', second: '2-digit',
+        timeZone: timezone,
+        hourCycle: 'h23',
+        year: 'numeric',
+        month: '2-digit',
+        day: '2-digit',
+        hour: '2-digit',
+        minute: '2-digit',
+        second: '2-digit',
       }),
       offsets: new Map(),
     }
