@@ -190,7 +190,7 @@ interface System {
   telemetry: string
   publish(log: readonly LogRecord[]): Promise<void>
   /** All of the log folded, sent and saved; second stage too. */
-  settled(): Promise<void>
+  settled(ms?: number): Promise<void>
   rows(sql: string): Promise<unknown[][]>
 }
 
@@ -227,9 +227,9 @@ async function aSystem(servers: TestServers): Promise<System> {
     questdb,
     telemetry,
     publish: (log) => producer.send(encoded(log, telemetry)),
-    async settled() {
-      await until('zones', () => caughtUp('zones', telemetry))
-      await until('second stage', () => caughtUp('network', topicName(config, TOPICS.summaries)))
+    async settled(ms = 60_000) {
+      await until('zones', () => caughtUp('zones', telemetry), ms)
+      await until('second stage', () => caughtUp('network', topicName(config, TOPICS.summaries)), ms)
     },
     rows: async (sql) => (await questdb.exec(sql)).dataset,
   }
@@ -435,12 +435,12 @@ describe('processors', () => {
         }
         const expected = inProcess(log, TOPOLOGY)
         const { life } = await run(system, TOPOLOGY)
-        for (let i = 0; i < log.length; i += 20_000) await system.publish(log.slice(i, i + 20_000))
-        await system.settled()
+        for (let i = 0; i < log.length; i += 2_000) await system.publish(log.slice(i, i + 2_000))
+        await system.settled(240_000)
         await expectSaid(system, expected)
         await life.close()
       },
-      300_000,
+      600_000,
     )
   }
 })

@@ -1,7 +1,7 @@
 import { SenderBufferV2, SenderOptions } from '@questdb/nodejs-client'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { doubleColumn, IlpRows, longColumn, rowPrefix, textColumn, timeColumn } from './ilp.ts'
+import { doubleColumn, IlpRows, longColumn, rowHead, rowPrefix, rowTail, textColumn, timeColumn } from './ilp.ts'
 
 const V = doubleColumn('value')
 const R = timeColumn('received_at')
@@ -30,7 +30,8 @@ describe('rows in line protocol', () => {
           theirs.floatColumn('value', r.value).timestampColumn('received_at', r.receivedAtMs, 'ms').intColumn('seq', r.seq)
           if (r.rules !== null) theirs.stringColumn('rules', r.rules)
           theirs.at(r.tsMs, 'ms')
-          ours.begin(rowPrefix('readings', { device: r.device, zone: r.zone }))
+          if (r.seq % 2 === 0) ours.begin(rowPrefix('readings', { device: r.device, zone: r.zone }))
+          else ours.start(rowHead('readings', 'device'), r.device, rowTail({ zone: r.zone }))
           ours.double(V, r.value)
           ours.time(R, r.receivedAtMs)
           ours.long(S, r.seq)

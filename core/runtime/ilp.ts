@@ -1,5 +1,5 @@
 // Rows in InfluxDB line protocol, version 2 (binary doubles), as QuestDB's HTTP endpoint takes them. The official client writes a row
-// character by character with a check at each; here what repeats (table, symbols) is encoded once and copied.
+// character by character with a check at each; here what repeats (table, symbols, times) is encoded once and copied.
 // docs/decisions/ has the measurement. Names and symbols are escaped as the client does it.
 
 const INITIAL_BYTES = 64 * 1024
@@ -26,14 +26,40 @@ export function rowPrefix(table: string, symbols: Readonly<Record<string, string
   return Buffer.from(text)
 }
 
+/** Up to the value of the row's first symbol, the one that differs from row to row: `readings,device=`. */
+export function rowHead(table: string, symbol: string): Buffer {
+  return Buffer.from(`${checked(table)},${checked(symbol)}=`)
+}
+
+/** The symbols after the first one. Empty ones are left out. */
+export function rowTail(symbols: Readonly<Record<string, string>>): Buffer {
+  let text = ''
+  for (const [name, value] of Object.entries(symbols)) if (value !== '') text += `,${checked(name)}=${escaped(value)}`
+  return Buffer.from(text)
+}
+
+/** Digits written last: times and counters repeat from row to row. */
+interface Kept {
+  value: number
+  bytes: Buffer
+  length: number
+}
+
+const kept = (): Kept => ({ value: Number.NaN, bytes: Buffer.alloc(24), length: 0 })
+
 /** A column's name with what comes before its value; `first` in the row, or not. */
 export interface Column {
   first: Buffer
   next: Buffer
+  kept: Kept
 }
 
 function column(name: string, before: string): Column {
-  return { first: Buffer.from(` ${checked(name)}=${before}`, 'latin1'), next: Buffer.from(`,${checked(name)}=${before}`, 'latin1') }
+  return {
+    first: Buffer.from(` ${checked(name)}=${before}`, 'latin1'),
+    next: Buffer.from(`,${checked(name)}=${before}`, 'latin1'),
+    kept: kept(),
+  }
 }
 /** A double travels as `=`, 0x10 and its eight bytes. */
 export const doubleColumn = (name: string): Column => column(name, '=\x10')
@@ -54,10 +80,7 @@ export class IlpRows {
   #first = true
   #ends = new Uint32Array(1024)
   rows = 0
-  // Times repeat from row to row: the digits of the last ones are kept.
-  #timeMs = Number.NaN
-  readonly #time = Buffer.alloc(24)
-  #timeLength = 0
+  readonly #end = kept()
 
   get bytes(): number {
     return this.#at
@@ -114,6 +137,27 @@ export class IlpRows {
     this.#copy(prefix, prefix.length)
   }
 
+  /** Begins a row in three parts, so that nothing needs to be kept for every value of the first symbol (which must not be empty). */
+  start(head: Buffer, symbol: string, tail: Buffer): void {
+    this.#reserve(head.length + symbol.length * 4 + tail.length + 512)
+    this.#first = true
+    this.#copy(head, head.length)
+    const buffer = this.#buffer
+    const from = this.#at
+    let at = from
+    for (let i = 0; i < symbol.length; i++) {
+      const c = symbol.charCodeAt(i)
+      // Letters, digits and the usual punctuation of ids stand for themselves.
+      if (c < 0x2d || c > 0x7e || c === 0x3d || c === 0x5c) {
+        at = from + buffer.write(escaped(symbol), from)
+        break
+      }
+      buffer[at++] = c
+    }
+    this.#at = at
+    this.#copy(tail, tail.length)
+  }
+
   double(c: Column, value: number): void {
     this.#reserve(160)
     this.#column(c)
@@ -129,15 +173,19 @@ export class IlpRows {
     if (!Number.isSafeInteger(value)) this.#abandon(`${value} is not an integer`)
     this.#reserve(160)
     this.#column(c)
-    this.#digits(value)
-    this.#buffer[this.#at++] = 0x69 // i
+    const k = c.kept
+    if (value !== k.value) {
+      k.length = k.bytes.write(`${value}i`, 0, 'latin1')
+      k.value = value
+    }
+    this.#copy(k.bytes, k.length)
   }
 
   /** Epoch ms, stored in microseconds. */
   time(c: Column, ms: number): void {
     this.#reserve(160)
     this.#column(c)
-    this.#micros(ms)
+    this.#micros(ms, c.kept)
   }
 
   text(c: Column, value: string): void {
@@ -153,7 +201,7 @@ export class IlpRows {
   end(tsMs: number): void {
     this.#reserve(32)
     this.#buffer[this.#at++] = 0x20
-    this.#micros(tsMs)
+    this.#micros(tsMs, this.#end)
     this.#buffer[this.#at++] = 0x0a
     if (this.rows === this.#ends.length) {
       const larger = new Uint32Array(this.#ends.length * 2)
@@ -163,17 +211,13 @@ export class IlpRows {
     this.#ends[this.rows++] = this.#at
   }
 
-  #micros(ms: number): void {
-    if (ms !== this.#timeMs) {
+  #micros(ms: number, k: Kept): void {
+    if (ms !== k.value) {
       if (!Number.isSafeInteger(ms)) this.#abandon(`${ms} is not a time in milliseconds`)
       // Sign and digits of microseconds: three zeros behind those of milliseconds.
-      this.#timeLength = this.#time.write(ms === 0 ? '0t' : `${ms}000t`, 0, 'latin1')
-      this.#timeMs = ms
+      k.length = k.bytes.write(ms === 0 ? '0t' : `${ms}000t`, 0, 'latin1')
+      k.value = ms
     }
-    this.#copy(this.#time, this.#timeLength)
-  }
-
-  #digits(value: number): void {
-    this.#at += this.#buffer.write(String(value), this.#at, 'latin1')
+    this.#copy(k.bytes, k.length)
   }
 }

@@ -1,7 +1,7 @@
 // QuestDB tables of the processors and how results become their rows. A row written again is the same row: the tables deduplicate.
 import type { Interval } from '#model/interval.ts'
 import { type MeterEvent, qualifier } from '#model/reading.ts'
-import { doubleColumn, IlpRows, longColumn, rowPrefix, textColumn, timeColumn } from '#runtime/ilp.ts'
+import { doubleColumn, IlpRows, longColumn, rowHead, rowTail, textColumn, timeColumn } from '#runtime/ilp.ts'
 import type { QuestDb } from '#runtime/questdb.ts'
 import type { ValidatedRead } from '../fold.ts'
 import type { ComputedValue } from '../zone-state.ts'
@@ -42,10 +42,11 @@ const REV = longColumn('rev')
 const REASONS = textColumn('reasons')
 const DETAIL = textColumn('detail')
 
-/** Prefixes kept; the cache is emptied when full. About 200 bytes each. */
-const PREFIXES_MAX = 1_000_000
+/** Row tails remembered; the readings of a message share few, and messages of a zone follow each other. */
+const TAILS_MAX = 64
 
-interface ReadingPrefix {
+interface ReadingTail {
+  zone: string
   quantity: string
   phase: string
   tariff: number
@@ -55,81 +56,65 @@ interface ReadingPrefix {
   bytes: Buffer
 }
 
-interface IntervalPrefix {
+interface IntervalTail {
+  zone: string
   quantity: string
   channel: string
   status: string
   bytes: Buffer
 }
 
-/** Row beginnings by zone and device: a series' table and symbols are encoded once. Shared by all buffers of a process. */
+/** Puts the one used now first; the one longest unused is forgotten. */
+function toFront<T>(list: T[], i: number, tail: T): void {
+  if (i === list.length && i >= TAILS_MAX) i -= 1
+  for (; i > 0; i--) list[i] = list[i - 1] as T
+  list[0] = tail
+}
+
+/** Table names, and the encoded symbols that rows share. One for all buffers of a process. */
 export class RowPrefixes {
-  readonly #tables: { readings: string; intervals: string; events: string }
-  readonly #readings = new Map<string, Map<string, ReadingPrefix[]>>()
-  readonly #intervals = new Map<string, Map<string, IntervalPrefix[]>>()
-  #kept = 0
+  readonly readingHead: Buffer
+  readonly intervalHead: Buffer
+  readonly eventHead: Buffer
+  readonly #readings: ReadingTail[] = []
+  readonly #intervals: IntervalTail[] = []
 
   constructor(prefix: string) {
     const { readings, intervals, events } = QUESTDB_TABLES
-    this.#tables = { readings: prefix + readings, intervals: prefix + intervals, events: prefix + events }
-  }
-
-  #list<T>(of: Map<string, Map<string, T[]>>, zone: string, device: string): T[] {
-    let devices = of.get(zone)
-    if (devices === undefined) {
-      devices = new Map()
-      of.set(zone, devices)
-    }
-    let list = devices.get(device)
-    if (list === undefined) {
-      list = []
-      devices.set(device, list)
-    }
-    return list
-  }
-
-  #keep(): void {
-    this.#kept += 1
-    if (this.#kept < PREFIXES_MAX) return
-    this.#readings.clear()
-    this.#intervals.clear()
-    this.#kept = 0
+    this.readingHead = rowHead(prefix + readings, 'device')
+    this.intervalHead = rowHead(prefix + intervals, 'meter')
+    this.eventHead = rowHead(prefix + events, 'device')
   }
 
   reading(zone: string, r: ValidatedRead): Buffer {
-    const list = this.#list(this.#readings, zone, r.info.asset.id)
-    for (let i = 0; i < list.length; i++) {
-      const p = list[i] as ReadingPrefix
-      const same = p.quantity === r.quantity && p.gateway === r.gateway && p.quality === r.quality
-      if (same && p.phase === r.phase && p.tariff === r.tariff && p.channel === r.channel) return p.bytes
+    const list = this.#readings
+    let i = 0
+    for (; i < list.length; i++) {
+      const t = list[i] as ReadingTail
+      const same = t.quantity === r.quantity && t.gateway === r.gateway && t.zone === zone && t.quality === r.quality
+      if (!same || t.phase !== r.phase || t.tariff !== r.tariff || t.channel !== r.channel) continue
+      if (i > 0) toFront(list, i, t)
+      return t.bytes
     }
     const { quantity, phase, tariff, channel, gateway, quality } = r
-    const symbols = { device: r.device, quantity, channel: qualifier(r), gateway, zone, quality }
-    const bytes = rowPrefix(this.#tables.readings, symbols)
-    list.push({ quantity, phase, tariff, channel, gateway, quality, bytes })
-    this.#keep()
+    const bytes = rowTail({ quantity, channel: qualifier(r), gateway, zone, quality })
+    toFront(list, i, { zone, quantity, phase, tariff, channel, gateway, quality, bytes })
     return bytes
   }
 
   interval(zone: string, iv: Interval): Buffer {
-    const list = this.#list(this.#intervals, zone, iv.meter)
-    for (let i = 0; i < list.length; i++) {
-      const p = list[i] as IntervalPrefix
-      if (p.quantity === iv.quantity && p.status === iv.status && p.channel === iv.channel) return p.bytes
+    const list = this.#intervals
+    let i = 0
+    for (; i < list.length; i++) {
+      const t = list[i] as IntervalTail
+      if (t.quantity !== iv.quantity || t.status !== iv.status || t.channel !== iv.channel || t.zone !== zone) continue
+      if (i > 0) toFront(list, i, t)
+      return t.bytes
     }
     const { quantity, channel, status } = iv
-    const bytes = rowPrefix(this.#tables.intervals, { meter: iv.meter, quantity, channel, status, zone })
-    list.push({ quantity, channel, status, bytes })
-    this.#keep()
+    const bytes = rowTail({ quantity, channel, status, zone })
+    toFront(list, i, { zone, quantity, channel, status, bytes })
     return bytes
-  }
-
-  computed(zone: string, v: ComputedValue): Buffer {
-    return rowPrefix(this.#tables.readings, { device: v.asset, quantity: v.quantity, zone, quality: 'computed' })
-  }
-
-  event(zone: string, e: MeterEvent): Buffer {
-    return rowPrefix(this.#tables.events, { device: e.device, event: e.event, gateway: e.gateway, zone })
   }
 }
 
@@ -161,7 +146,7 @@ export class QuestRows {
 
   reading(zone: string, r: ValidatedRead): void {
     const out = this.readings
-    out.begin(this.#prefixes.reading(zone, r))
+    out.start(this.#prefixes.readingHead, r.device, this.#prefixes.reading(zone, r))
     out.double(VALUE, r.value)
     out.time(RECEIVED_AT, whole(r.receivedAtMs))
     if (r.rules.length > 0) out.text(RULES, r.rules.join(','))
@@ -171,7 +156,7 @@ export class QuestRows {
 
   computed(zone: string, v: ComputedValue): void {
     const out = this.readings
-    out.begin(this.#prefixes.computed(zone, v))
+    out.start(this.#prefixes.readingHead, v.asset, rowTail({ quantity: v.quantity, zone, quality: 'computed' }))
     out.double(VALUE, v.value)
     out.time(RECEIVED_AT, whole(v.nowMs))
     out.end(whole(v.tsMs))
@@ -179,7 +164,7 @@ export class QuestRows {
 
   interval(zone: string, iv: Interval): void {
     const out = this.intervals
-    out.begin(this.#prefixes.interval(zone, iv))
+    out.start(this.#prefixes.intervalHead, iv.meter, this.#prefixes.interval(zone, iv))
     out.time(END, whole(iv.endMs))
     if (iv.value !== null) out.double(VALUE, iv.value)
     if (iv.reasons.length > 0) out.text(REASONS, iv.reasons.join(','))
@@ -189,7 +174,7 @@ export class QuestRows {
 
   event(zone: string, e: MeterEvent): void {
     const out = this.events
-    out.begin(this.#prefixes.event(zone, e))
+    out.start(this.#prefixes.eventHead, e.device, rowTail({ event: e.event, gateway: e.gateway, zone }))
     if (e.detail !== undefined) out.text(DETAIL, JSON.stringify(e.detail))
     out.time(RECEIVED_AT, whole(e.receivedAtMs))
     out.end(whole(e.tsMs))
