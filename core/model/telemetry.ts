@@ -80,21 +80,6 @@ export function encodeControl(record: ControlRecord): Buffer {
   return out
 }
 
-interface Tables {
-  strings: string[]
-  index: Map<string, number>
-}
-
-function intern(t: Tables, text: string): number {
-  let i = t.index.get(text)
-  if (i === undefined) {
-    i = t.strings.length
-    t.strings.push(text)
-    t.index.set(text, i)
-  }
-  return i
-}
-
 /**
  * Encodes readings and events of one zone, in order. Layout, little endian, 8-byte aligned columns:
  * u16 magic, u8 version, u8 kind, u32 tables length, u32 rows n, u32 series count s, u32 sources count k, u32 reserved;
@@ -105,7 +90,6 @@ export function encodeData(readings: readonly Reading[], events: readonly MeterE
   const n = readings.length
   if (n > RECORD_READINGS_MAX) throw new RangeError(`a record holds at most ${RECORD_READINGS_MAX} readings, got ${n}`)
   // Series and sources are interned by identity; in a message of one gateway there is one source and mostly one row a series.
-  const devices: Tables = { strings: [], index: new Map() }
   const seriesIndex = new Map<string, number>()
   const series: (string | number)[] = [] // device, quantity code, phase, tariff, channel, ... flat
   const sources: (string | number)[] = [] // gateway, receivedAtMs, seq, redelivered, ... flat

@@ -1,5 +1,5 @@
 // QuestDB on loopback: HTTP only (ILP and SQL), few workers that sleep early, because its idle threads cost more than its work.
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findJar } from './install.ts'
 import type { ServerSpec } from './spec.ts'
@@ -38,13 +38,27 @@ const LOG_CONF = 'writers=stdout\nw.stdout.class=io.questdb.log.LogConsoleWriter
 /** `dir` is QuestDB's own. */
 export async function questdbSpec(dir: string, port: number): Promise<ServerSpec> {
   mkdirSync(join(dir, 'conf'), { recursive: true })
+  // QuestDB unpacks its native library at each start and leaves it behind when killed: not in the machine's /tmp.
+  const temporary = join(dir, 'tmp')
+  rmSync(temporary, { recursive: true, force: true })
+  mkdirSync(temporary)
   writeFileSync(join(dir, 'conf', 'log.conf'), LOG_CONF)
   const modules = `${findJar('questdb')}:${findJar('jspecify')}`
   return {
     name: 'questdb',
     dir,
     command: 'java',
-    args: ['-Xmx2g', '-XX:+UseParallelGC', '-p', modules, '-m', 'io.questdb/io.questdb.ServerMain', '-d', dir],
+    args: [
+      '-Xmx2g',
+      '-XX:+UseParallelGC',
+      `-Djava.io.tmpdir=${temporary}`,
+      '-p',
+      modules,
+      '-m',
+      'io.questdb/io.questdb.ServerMain',
+      '-d',
+      dir,
+    ],
     env: environment(port),
     stopSignal: 'SIGTERM',
     stopMsMax: 15_000,
