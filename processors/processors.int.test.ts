@@ -155,7 +155,7 @@ function byZone(lines: readonly string[]): Record<string, string[]> {
   for (const l of lines) {
     const f = JSON.parse(l) as Finding
     const stage = f.detector === 'listener' ? 'network' : f.zone
-    ;(zones[stage] ??= []).push(l)
+    zones[stage] = [...(zones[stage] ?? []), l]
   }
   return zones
 }

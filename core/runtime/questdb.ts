@@ -82,22 +82,37 @@ export async function createQuestDb(options: { url: string; log: QuestDbLog }): 
     }
   }
 
+  // One body for all writes, one after the other: a new one of 20 MB a second would keep the garbage collector busy.
+  let body = Buffer.alloc(0)
+  let writing: Promise<unknown> = Promise.resolve()
+  const joined = (tables: readonly IlpRows[]): Buffer => {
+    const bytes = tables.reduce((n, t) => n + t.bytes, 0)
+    if (body.length < bytes) body = Buffer.allocUnsafe(Math.ceil(bytes * 1.25))
+    let at = 0
+    for (const t of tables) at += t.view().copy(body, at)
+    return body.subarray(0, at)
+  }
+  const write = async (tables: readonly IlpRows[]): Promise<{ refused: number }> => {
+    const filled = tables.filter((t) => t.rows > 0)
+    if (filled.length === 0) return { refused: 0 }
+    try {
+      await transport.send(filled.length === 1 ? (filled[0] as IlpRows).view() : joined(filled))
+      return { refused: 0 }
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      log.warn({ error: (error as Error).message.slice(0, 500) }, 'QuestDB refused a write, looking for the rows')
+      const found = { refused: 0 }
+      for (const t of filled) await salvage(t, 0, t.rows, found)
+      return found
+    }
+  }
+
   return {
     exec,
-    async write(tables) {
-      const filled = tables.filter((t) => t.rows > 0)
-      if (filled.length === 0) return { refused: 0 }
-      const body = filled.length === 1 ? (filled[0] as IlpRows).view() : Buffer.concat(filled.map((t) => t.view()))
-      try {
-        await transport.send(body)
-        return { refused: 0 }
-      } catch (error) {
-        if (!isRefusal(error)) throw error
-        log.warn({ error: (error as Error).message.slice(0, 500) }, 'QuestDB refused a write, looking for the rows')
-        const found = { refused: 0 }
-        for (const t of filled) await salvage(t, 0, t.rows, found)
-        return found
-      }
+    write(tables) {
+      const written = writing.then(() => write(tables))
+      writing = written.catch(() => undefined)
+      return written
     },
     close: async () => {
       await transport.close()
