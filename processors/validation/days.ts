@@ -133,11 +133,12 @@ function addToOld(t: SeriesTable, row: number, no: number, add: DayFigures): voi
   day.rev |= 1
 }
 
-/** Forgets old days before a day number: nothing can change them any more. */
-export function forgetDays(t: SeriesTable, row: number, beforeNo: number): void {
+/** Forgets old days that nothing can change any more: published, and no gap has put anything into them. */
+export function forgetDays(t: SeriesTable, row: number): void {
   const list = t.oldDays.get(row)
   if (list === undefined) return
-  const kept = list.filter((d) => d.no >= beforeNo)
+  const gaps = t.gaps.get(row) ?? []
+  const kept = list.filter((d) => (d.rev & 1) === 1 || gaps.some((g) => g.days.some((no, k) => k % 5 === 0 && no === d.no)))
   if (kept.length === 0) t.oldDays.delete(row)
   else t.oldDays.set(row, kept)
 }
@@ -148,6 +149,7 @@ export interface DayOutlet {
   intervalMs: number
   nowMs: number
   holdMs: number
+  giveUpMs: number
   day(window: DayWindow, figures: OldDay, rev: number): void
 }
 
@@ -156,9 +158,9 @@ function isComplete(d: OldDay, window: DayWindow, intervalMs: number, firstMs: n
   return d.actual + d.estimated + d.missing >= expectedIntervals(window, intervalMs, firstMs)
 }
 
-/** When the day may be published: now, later, or (Infinity) not before more intervals come. */
+/** When the day may be published: now, or later; one that is never completed (its meter left, its interval changed) at last as it is. */
 function publishable(d: OldDay, window: DayWindow, o: DayOutlet, firstMs: number): number {
-  if (!isComplete(d, window, o.intervalMs, firstMs)) return Number.POSITIVE_INFINITY
+  if (!isComplete(d, window, o.intervalMs, firstMs)) return window.endMs + o.giveUpMs
   return d.rev > 1 || d.estimated + d.missing === 0 ? Number.NEGATIVE_INFINITY : window.endMs + o.holdMs
 }
 

@@ -7,11 +7,10 @@ import { flush } from './flush.ts'
 import { type Gap, gapEndMs, insertRead } from './gap.ts'
 import { type Advance, advance, direct } from './intervals.ts'
 import { EXPECTED, MARK_MASK, OPEN, PENDING, STUCK, USED } from './series.ts'
-import { dayAt, limitsOf, maxPerHour, outlet, snap, type Work, wake, wholeMs } from './state.ts'
+import { limitsOf, maxPerHour, outlet, snap, type Work, wake, wholeMs } from './state.ts'
 import { advanceStuck, checkStuck } from './stuck.ts'
 
 const HOUR_MS = 3_600_000
-const DAY_MS = 86_400_000
 const NO_RULES: readonly string[] = []
 
 export interface Judged {
@@ -141,15 +140,14 @@ export function visit(w: Work): void {
   wake(w, publishDays(t, row, outlet(w)))
 }
 
-/** A short gap within one day, its register known at both ends: a late read would move energy between a few intervals, never between days. */
+/**
+ * A gap that late reads cannot do much for: short and within one day, its register known at both ends (they would move energy between a
+ * few intervals, never between days), or with a register that did not move at all.
+ */
 function isBrief(w: Work, g: Gap): boolean {
-  return (
-    !g.open &&
-    g.dueMs === Number.POSITIVE_INFINITY &&
-    g.days.length <= 5 &&
-    gapEndMs(g, w.c.intervalMs) - (g.t[0] as number) <= w.s.linearUpToMs &&
-    !g.d.some((d) => Number.isNaN(d))
-  )
+  if (g.open || g.dueMs < Number.POSITIVE_INFINITY || g.d.some((d) => Number.isNaN(d))) return false
+  if (g.d.every((d) => d === 0)) return true
+  return g.days.length <= 5 && gapEndMs(g, w.c.intervalMs) - (g.t[0] as number) <= w.s.linearUpToMs
 }
 
 function isSettled(w: Work, g: Gap, now: number): boolean {
@@ -167,5 +165,5 @@ function expire(w: Work, now: number): void {
     else if (kept.length < list.length) t.gaps.set(row, kept)
     if (kept.some((g) => isBrief(w, g))) wake(w, now + s.briefKeepMs)
   }
-  if (t.oldDays.has(row)) forgetDays(t, row, dayAt(w, oldest - DAY_MS).no)
+  if (t.oldDays.has(row)) forgetDays(t, row)
 }

@@ -21,7 +21,7 @@ export const ValidationSettings = z.object({
   dayHoldMs: ms.default(6 * HOUR_MS),
   /** Readings older than this before the newest one of their series are refused. */
   windowMs: ms.default(40 * DAY_MS),
-  /** Short gaps between known registers within one day stay open to late reads this long; all others as long as windowMs. */
+  /** Short gaps between known registers within one day, and gaps in which the register stood still, stay open to late reads this long; all others as long as windowMs. */
   briefKeepMs: ms.default(12 * HOUR_MS),
   /** A register that reads on but stands still is suspect after this long (customary 24 h for a residence that never shows zero) ... */
   stuckAfterMs: ms.default(24 * HOUR_MS),

@@ -2,6 +2,7 @@
 import type { ZoneDevice } from '#model/asset.ts'
 import type { IntervalStatus } from '#model/interval.ts'
 import { QUANTITIES, type Quantity } from '#model/quantity.ts'
+import { DAY_MS } from '#model/time.ts'
 import type { ZoneContext } from '../fold.ts'
 import { type Balance, createBalances } from './balance.ts'
 import { type DayOutlet, dayOf } from './days.ts'
@@ -132,6 +133,7 @@ export function outlet(w: Work): DayOutlet {
     intervalMs: w.c.intervalMs,
     nowMs: w.ctx.nowMs,
     holdMs: w.s.dayHoldMs,
+    giveUpMs: w.s.stormLimitMs + w.s.dayHoldMs + DAY_MS,
     day: (window, d, rev) =>
       w.ctx.day(
         {
