@@ -66,6 +66,8 @@ export class Batch implements RouteSink {
 
   reading(zone: string, reading: Reading): void {
     const data = this.#last.zone === zone ? this.#last : this.#of(zone)
+    // Events of an earlier message come before this reading, whether or not both travel in one micro-batch.
+    if (data.events.length > 0) this.#write(data)
     data.readings.push(reading)
     this.readings += 1
     if (data.readings.length >= RECORD_READINGS_MAX) this.#write(data)
