@@ -251,6 +251,8 @@ export class Outcome {
   /** Adds a reading. Beyond ENTRIES_MAX nothing is added and one refusal says so. */
   reading(device: string, quantity: Quantity, value: number, series: Series = {}): this {
     const { readings, refusals } = this.decoded
+    // 1e308 MWh is a number only until it is converted.
+    if (!Number.isFinite(value)) return this.refuse('impossible_value', quantity, `${quantity} is not a finite number`, device, String(value))
     if (readings.length >= ENTRIES_MAX) {
       if (!refusals.some((r) => r.reason === 'too_large'))
         this.refuse('too_large', '', `more than ${ENTRIES_MAX} readings in one message`, device, '')
