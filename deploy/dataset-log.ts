@@ -5,11 +5,11 @@ import { ticksBetween } from '#model/clock.ts'
 import { operationRouter } from '#model/operations.ts'
 import type { QuarantineEntry } from '#model/outcome.ts'
 import type { MeterEvent, Reading } from '#model/reading.ts'
-import type { ControlRecord, LogRecord } from '#model/telemetry.ts'
+import type { ControlRecord, GatewayRecord, LogRecord } from '#model/telemetry.ts'
 import { zoneDefs } from '#model/zones.ts'
 import { createDecoder } from '../ingest/decode.ts'
 import { registryView } from '../ingest/registry-view.ts'
-import { route } from '../ingest/route.ts'
+import { type RouteSink, route } from '../ingest/route.ts'
 import type { Settings } from '../ingest/settings.ts'
 import { type DataSet, nativePayload } from './dataset.ts'
 
@@ -38,6 +38,89 @@ function settingsRecords(defs: readonly ZoneDef[], settings: Settings): ControlR
   })
 }
 
+/** The log's clock: what it says between its last time and the next message, operations as they become known and ticks. */
+function logClock(dataSet: DataSet, defs: readonly ZoneDef[], gatewaysOnline: number) {
+  const zonesOfOperation = operationRouter(defs)
+  const operations = [...dataSet.operations].sort((a, b) => a.knownAtMs - b.knownAtMs)
+  let next = 0
+  let clockMs: number | undefined
+  const known = (untilMs: number, beforeMs: number): LogRecord[] => {
+    const out: LogRecord[] = []
+    for (; next < operations.length && (operations[next] as Operation).knownAtMs <= untilMs; next++) {
+      const operation = operations[next] as Operation
+      const receivedAtMs = Math.max(operation.knownAtMs, beforeMs)
+      for (const zone of zonesOfOperation(operation)) out.push({ kind: 'operation', zone, receivedAtMs, operation })
+    }
+    return out
+  }
+  return {
+    upTo(toMs: number): LogRecord[] {
+      const beforeMs = clockMs ?? BEFORE_ALL_MS
+      const out: LogRecord[] = []
+      for (const nowMs of ticksBetween(clockMs, toMs)) {
+        out.push(...known(nowMs, beforeMs), { kind: 'tick', nowMs, ingest: 'ingest', brokerConnected: true, gatewaysOnline })
+      }
+      out.push(...known(toMs, beforeMs))
+      clockMs = Math.max(beforeMs, toMs)
+      return out
+    },
+  }
+}
+
+/** Where routed entries go: one record a zone and message, and a gateway's status at its place. */
+class MessageRecords implements RouteSink {
+  readonly records: LogRecord[]
+  readonly #refuse: (reason: string, entries: number) => void
+  readonly #zones = new Map<string, { readings: Reading[]; events: MeterEvent[] }>()
+
+  constructor(records: LogRecord[], refuse: (reason: string, entries: number) => void) {
+    this.records = records
+    this.#refuse = refuse
+  }
+
+  #of(zone: string): { readings: Reading[]; events: MeterEvent[] } {
+    let data = this.#zones.get(zone)
+    if (data === undefined) {
+      data = { readings: [], events: [] }
+      this.#zones.set(zone, data)
+    }
+    return data
+  }
+
+  reading(zone: string, reading: Reading): void {
+    this.#of(zone).readings.push(reading)
+  }
+
+  event(zone: string, event: MeterEvent): void {
+    this.#of(zone).events.push(event)
+  }
+
+  gateway(record: GatewayRecord): void {
+    this.#write(record.zone)
+    this.records.push(record)
+  }
+
+  quarantine(entry: QuarantineEntry): void {
+    this.#refuse(entry.reason, entry.entries)
+  }
+
+  position(): void {
+    // A data set has no crews.
+  }
+
+  #write(zone: string): void {
+    const data = this.#zones.get(zone)
+    if (data === undefined) return
+    this.#zones.delete(zone)
+    this.records.push({ kind: 'data', zone, ...data })
+  }
+
+  finish(): LogRecord[] {
+    for (const zone of [...this.#zones.keys()]) this.#write(zone)
+    return this.records
+  }
+}
+
 async function* recordsOf(dataSet: DataSet, settings: Settings, log: DataSetLog): AsyncGenerator<LogRecord[]> {
   const { defs, refused } = log
   yield defs.map((def): LogRecord => ({ kind: 'zone', zone: def.zone, receivedAtMs: BEFORE_ALL_MS, def }))
@@ -45,61 +128,24 @@ async function* recordsOf(dataSet: DataSet, settings: Settings, log: DataSetLog)
 
   const decode = createDecoder(settings)
   const registry = registryView(dataSet.features.map((f) => f.properties))
-  const zonesOfOperation = operationRouter(defs)
-  const operations = [...dataSet.operations].sort((a, b) => a.knownAtMs - b.knownAtMs)
-  let clockMs: number | undefined
+  const clock = logClock(dataSet, defs, registry.gateways.size)
   const refuse = (reason: string, entries: number) => {
     refused[reason] = (refused[reason] ?? 0) + entries
   }
-
-  /** What the log says between its last time and `toMs`: operations as they become known, and ticks. */
-  const upTo = (toMs: number): LogRecord[] => {
-    const out: LogRecord[] = []
-    const known = (beforeMs: number) => {
-      while (operations.length > 0 && (operations[0] as Operation).knownAtMs <= beforeMs) {
-        const operation = operations.shift() as Operation
-        const receivedAtMs = Math.max(operation.knownAtMs, clockMs ?? BEFORE_ALL_MS)
-        for (const zone of zonesOfOperation(operation)) out.push({ kind: 'operation', zone, receivedAtMs, operation })
-      }
-    }
-    for (const nowMs of ticksBetween(clockMs, toMs)) {
-      known(nowMs)
-      out.push({ kind: 'tick', nowMs, ingest: 'ingest', brokerConnected: true, gatewaysOnline: registry.gateways.size })
-    }
-    known(toMs)
-    clockMs = Math.max(clockMs ?? BEFORE_ALL_MS, toMs)
-    return out
-  }
-
+  let lastMs = Number.NEGATIVE_INFINITY
   for await (const m of dataSet.messages()) {
     if (m.kind === 'refused') {
       refuse('malformed', 1)
       continue
     }
     log.messages += 1
-    const records = upTo(m.receivedAtMs)
-    const data = new Map<string, { readings: Reading[]; events: MeterEvent[] }>()
-    const of = (zone: string) => {
-      let d = data.get(zone)
-      if (d === undefined) {
-        d = { readings: [], events: [] }
-        data.set(zone, d)
-      }
-      return d
-    }
-    const control: LogRecord[] = []
+    lastMs = m.receivedAtMs
+    const sink = new MessageRecords(clock.upTo(m.receivedAtMs), refuse)
     const topic = `telemetry/v1/${m.gateway}/readings`
     const message = { topic, payload: Buffer.from(nativePayload(m)), receivedAtMs: m.receivedAtMs, retained: false, redelivered: false }
-    route({ ...message, ...decode(message) }, registry, {
-      reading: (zone, reading) => void of(zone).readings.push(reading),
-      event: (zone, event) => void of(zone).events.push(event),
-      gateway: (record) => void control.push(record),
-      quarantine: (entry: QuarantineEntry) => refuse(entry.reason, entry.entries),
-      position: () => undefined,
-    })
-    for (const [zone, d] of data) records.push({ kind: 'data', zone, ...d })
-    yield [...records, ...control]
+    route({ ...message, ...decode(message) }, registry, sink)
+    yield sink.finish()
   }
   const { endMs } = dataSet.meta
-  if (endMs !== undefined && (clockMs === undefined || endMs > clockMs)) yield upTo(endMs)
+  if (endMs !== undefined && endMs > lastMs) yield clock.upTo(endMs)
 }
