@@ -55,6 +55,16 @@ export function numberOf(v: unknown): number | undefined {
   return Number.isFinite(n) ? n : undefined
 }
 
+/** Text of any value for a message or a quarantine entry. Never throws: `String` calls an object's own toString, JSON has a stack. */
+export function shown(v: unknown, max = 2_000): string {
+  if (typeof v === 'string') return v.slice(0, max)
+  try {
+    return (JSON.stringify(v) ?? '').slice(0, max)
+  } catch {
+    return 'nested too deep to be written out'
+  }
+}
+
 /** A usable id from a string or an integer; undefined when empty, too long, or with control characters. */
 export function idOf(v: unknown): string | undefined {
   const text = typeof v === 'number' && Number.isSafeInteger(v) ? String(v) : typeof v === 'string' ? v.trim() : ''
@@ -252,7 +262,8 @@ export class Outcome {
   reading(device: string, quantity: Quantity, value: number, series: Series = {}): this {
     const { readings, refusals } = this.decoded
     // 1e308 MWh is a number only until it is converted.
-    if (!Number.isFinite(value)) return this.refuse('impossible_value', quantity, `${quantity} is not a finite number`, device, String(value))
+    if (!Number.isFinite(value))
+      return this.refuse('impossible_value', quantity, `${quantity} is not a finite number`, device, String(value))
     if (readings.length >= ENTRIES_MAX) {
       if (!refusals.some((r) => r.reason === 'too_large'))
         this.refuse('too_large', '', `more than ${ENTRIES_MAX} readings in one message`, device, '')

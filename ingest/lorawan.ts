@@ -3,7 +3,7 @@
 import { isQuantity, type Phase, type Quantity } from '#model/quantity.ts'
 import { DAY_MS } from '#model/time.ts'
 import { alarmOfName, alarmsInText, isRaised, normal } from './alarms.ts'
-import { field, isObject, type Json, numberOf, type Outcome, unitOf } from './decoding.ts'
+import { field, isObject, type Json, numberOf, type Outcome, shown, unitOf } from './decoding.ts'
 import {
   canonicalOf,
   ELECTRIC,
@@ -85,7 +85,7 @@ function addReading(out: Outcome, device: string, leaf: Leaf, meaning: Meaning, 
   const n = numberOf(leaf.value)
   const value = n === undefined ? undefined : inOurUnit(meaning, n)
   if (value === undefined) {
-    out.refuse('bad_schema', leaf.path, `${leaf.path} is not a number in ${meaning.unit ?? meaning.quantity}`, device, text(leaf.value))
+    out.refuse('bad_schema', leaf.path, `${leaf.path} is not a number in ${meaning.unit ?? meaning.quantity}`, device, shown(leaf.value))
     return
   }
   const same = out.decoded.readings.some((r) => sameSeries(r, meaning) && r.device === device && r.tsMs === tsMs)
@@ -101,10 +101,6 @@ function addReading(out: Outcome, device: string, leaf: Leaf, meaning: Meaning, 
 
 function sameSeries(r: { quantity: string; phase?: string; tariff?: number; channel?: string }, m: Meaning): boolean {
   return r.quantity === m.quantity && r.phase === m.phase && r.tariff === m.tariff && r.channel === m.channel
-}
-
-function text(v: unknown): string {
-  return typeof v === 'string' ? v : (JSON.stringify(v) ?? '')
 }
 
 /** A name that is a quantity, a unit beside the value, or a unit at the end of the name. */
@@ -157,7 +153,7 @@ function readNormalized(out: Outcome, uplink: Uplink, found: Set<Quantity>): voi
     if (!isObject(m)) continue
     const time = m.time === undefined || m.time === null ? networkMs : readTime(m.time, zoneOf(settings))
     if (time === 'local' || (m.time !== undefined && m.time !== null && time === undefined)) {
-      out.refuse('impossible_time', `normalized_payload[${i}].time`, 'time must be an RFC 3339 time', device, text(m))
+      out.refuse('impossible_time', `normalized_payload[${i}].time`, 'time must be an RFC 3339 time', device, shown(m))
       continue
     }
     const at = (path: string, quantity: Quantity, unit: string, channel?: string): void => {
@@ -209,8 +205,8 @@ function leavesOf(object: Json, timezone: string | undefined): Leaf[] {
 
 /** Codecs that give `samples` repeat them as plain fields: the sample, which has a time, is the one kept. */
 function withoutRepeats(leaves: Leaf[]): Leaf[] {
-  const timed = new Set(leaves.filter((l) => l.tsMs !== undefined).map((l) => `${l.name}\n${text(l.value)}`))
-  return timed.size === 0 ? leaves : leaves.filter((l) => l.tsMs !== undefined || !timed.has(`${l.name}\n${text(l.value)}`))
+  const timed = new Set(leaves.filter((l) => l.tsMs !== undefined).map((l) => `${l.name}\n${shown(l.value)}`))
+  return timed.size === 0 ? leaves : leaves.filter((l) => l.tsMs !== undefined || !timed.has(`${l.name}\n${shown(l.value)}`))
 }
 
 function unitOfObject(o: Json): string {

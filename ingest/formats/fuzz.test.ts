@@ -59,7 +59,7 @@ function mutated(samples: readonly MessageFile[]): fc.Arbitrary<{ topic: string;
     try {
       return { topic: s.topic, payload: Buffer.from(JSON.stringify(replaceAt(JSON.parse(s.payload.toString('utf8')), path, by))) }
     } catch {
-      return { topic: s.topic, payload: Buffer.concat([s.payload, Buffer.from(String(by))]) }
+      return { topic: s.topic, payload: Buffer.concat([s.payload, Buffer.from(JSON.stringify(by) ?? '')]) }
     }
   })
   const inBytes = fc.tuple(sample, fc.nat(), fc.uint8Array({ maxLength: 8 }), fc.nat(8)).map(([s, at, bytes, cut]) => {

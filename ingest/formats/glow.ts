@@ -8,7 +8,7 @@
 // is in kWh in spite of its name; early firmware gave gas in thousands of millions of kWh; all bits set is "no value" of the meter's Zigbee cluster.
 
 import type { Quantity } from '#model/quantity.ts'
-import { convert, field, idOf, isObject, type Json, numberOf, Outcome, parseJson, passed, refused, unitOf } from '../decoding.ts'
+import { convert, field, idOf, isObject, type Json, numberOf, Outcome, parseJson, passed, refused, shown, unitOf } from '../decoding.ts'
 import type { Decoded, GatewayFormat } from '../format.ts'
 import { readTime } from '../local-time.ts'
 
@@ -42,7 +42,7 @@ function meter(o: Json, kind: 'electricity' | 'gas', mac: string, payload: Buffe
   const time = field(o, 'timestamp')
   const tsMs = readTime(time, undefined)
   if (tsMs === 'local' || (tsMs === undefined && time !== undefined && time !== null && time !== ''))
-    return refused('impossible_time', `timestamp ${String(time).slice(0, 40)} is not a UTC time`, payload, 'timestamp')
+    return refused('impossible_time', `timestamp ${shown(time, 40)} is not a UTC time`, payload, 'timestamp')
   const energy = childOf(o, 'energy')
   const imported = childOf(energy, 'import')
   const device = pointOf(field(imported, kind === 'gas' ? 'mprn' : 'mpan')) ?? idOf(mac)
@@ -55,7 +55,7 @@ function meter(o: Json, kind: 'electricity' | 'gas', mac: string, payload: Buffe
     const converted = n === undefined ? undefined : convert(n, unit, quantity)
     if (n !== undefined && NO_VALUE.has(n)) out.refuse('impossible_value', path, `${n} is the meter's sign for no value`, device, String(n))
     else if (converted === undefined)
-      out.refuse('bad_schema', path, `${path} is not a number with a unit of ${quantity}`, device, JSON.stringify([value, units]))
+      out.refuse('bad_schema', path, `${path} is not a number with a unit of ${quantity}`, device, shown([value, units]))
     else out.reading(device, quantity, converted, { tsMs })
   }
   // Some firmware puts kWh where the volume should be: that is no volume, and no error of this message either.

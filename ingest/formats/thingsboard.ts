@@ -10,7 +10,7 @@
 import { isQuantity, type Quantity } from '#model/quantity.ts'
 import { parseIso } from '#model/time.ts'
 import { alarmOfName, alarmsInText, isRaised, normal } from '../alarms.ts'
-import { field, idOf, isObject, type Json, numberOf, Outcome, parseJson, passed, refused, unitOf } from '../decoding.ts'
+import { field, idOf, isObject, type Json, numberOf, Outcome, parseJson, passed, refused, shown, unitOf } from '../decoding.ts'
 import {
   canonicalOf,
   ELECTRIC,
@@ -84,7 +84,7 @@ class Reader {
         path.slice(0, DEVICE_LENGTH_MAX),
         'a device name must have 1 to 200 characters, none of them control characters',
         '',
-        textOf(entries),
+        shown(entries),
       )
       return
     }
@@ -92,7 +92,7 @@ class Reader {
     for (const [i, entry] of list.entries()) {
       const at = Array.isArray(entries) ? `${path}[${i}]` : path
       if (isObject(entry)) this.entry(device, entry, at)
-      else this.out.refuse('bad_schema', at, 'an entry must be an object', device, textOf(entry))
+      else this.out.refuse('bad_schema', at, 'an entry must be an object', device, shown(entry))
     }
   }
 
@@ -106,7 +106,7 @@ class Reader {
     const ts = field(entry, 'ts')
     const tsMs = timeOf(ts)
     if (tsMs === null) {
-      this.out.refuse('impossible_time', `${path}.ts`, 'ts must be epoch milliseconds', device, textOf(entry))
+      this.out.refuse('impossible_time', `${path}.ts`, 'ts must be epoch milliseconds', device, shown(entry))
       return
     }
     this.values(device, values, tsMs, `${path}.values`)
@@ -133,7 +133,7 @@ class Reader {
     }
     const n = numberOf(value)
     const converted = n === undefined ? undefined : inOurUnit(meaning, n)
-    if (converted === undefined) this.out.refuse('bad_schema', path, `${path.slice(-100)} is not a number`, device, textOf(value))
+    if (converted === undefined) this.out.refuse('bad_schema', path, `${path.slice(-100)} is not a number`, device, shown(value))
     else
       this.out.reading(device, meaning.quantity, converted, {
         tsMs,
@@ -161,10 +161,6 @@ class Reader {
     else if (isRawRegister(key) && n >= 0) this.out.reading(device, 'register_count', n, { tsMs, channel: key.slice(0, 60) })
     else this.undeclared = true
   }
-}
-
-function textOf(v: unknown): string {
-  return (typeof v === 'string' ? v : (JSON.stringify(v) ?? '')).slice(0, 2_000)
 }
 
 function declaredIn(key: string, around: Surroundings): Meaning | undefined {

@@ -9,7 +9,7 @@
 // `voltage_v` of a water meter is its battery; previous_alarms and *_date tell the past; a total of 0 from a short telegram is for validation.
 import type { Phase, Quantity } from '#model/quantity.ts'
 import { alarmsInText } from '../alarms.ts'
-import { convert, field, idOf, isObject, type Json, numberOf, Outcome, parseJson, passed, refused, tidy } from '../decoding.ts'
+import { convert, field, idOf, isObject, type Json, numberOf, Outcome, parseJson, passed, refused, shown, tidy } from '../decoding.ts'
 import type { Decoded, GatewayFormat } from '../format.ts'
 import { readTime, zoneOf } from '../local-time.ts'
 
@@ -45,20 +45,20 @@ export const wmbusmeters: GatewayFormat = {
     const time = field(o, 'timestamp') ?? field(o, 'timestamp_utc') ?? field(o, 'timestamp_ut')
     const tsMs = readTime(time, zoneOf(context.settings))
     if (tsMs === undefined && time !== undefined && time !== null && time !== '')
-      return refused('impossible_time', `timestamp ${String(time).slice(0, 40)} is not a time`, payload, 'timestamp')
+      return refused('impossible_time', `timestamp ${shown(time, 40)} is not a time`, payload, 'timestamp')
     return telegram(o, id, tsMs === 'local' ? undefined : tsMs)
   },
 }
 
 function mediumOf(o: Json): Medium {
-  const media = String(field(o, 'media') ?? '').toLowerCase()
+  const media = shown(field(o, 'media')).toLowerCase()
   if (/heat cost|room sensor|smoke|hygro|door/.test(media)) return 'other'
   if (/heat|cooling load/.test(media)) return /^cooling/.test(media) ? 'other' : 'heat'
   if (/electric/.test(media)) return 'electricity'
   if (/gas/.test(media)) return 'gas'
   if (/water/.test(media)) return 'water'
   if (/pressure/.test(media)) return 'pressure'
-  return WATER_DRIVERS.test(String(field(o, 'meter') ?? '')) ? 'water' : 'other'
+  return WATER_DRIVERS.test(shown(field(o, 'meter'))) ? 'water' : 'other'
 }
 
 function telegram(o: Json, id: string, tsMs: number | undefined): Decoded {
@@ -75,7 +75,7 @@ function telegram(o: Json, id: string, tsMs: number | undefined): Decoded {
     const n = numberOf(value)
     const converted = n === undefined || meaning.unit === '' ? n : convert(n, meaning.unit, meaning.quantity)
     if (converted === undefined) {
-      out.refuse('bad_schema', key, `${key} is not a number`, id, String(value).slice(0, 200))
+      out.refuse('bad_schema', key, `${key} is not a number`, id, shown(value, 200))
       continue
     }
     const { quantity, phase, tariff, channel } = meaning
@@ -208,7 +208,7 @@ function electric(fullName: string, unit: string): Meaning | undefined {
   if (/^(kWh|Wh|MWh)$/.test(unit)) {
     if (/^(total|total_energy|total_energy_consumption|total_active_energy_consumption|total_consumption)$/.test(name))
       return { quantity: 'active_energy_import_kwh', unit, ...of }
-    return /^(total_energy_production|total_active_energy_production|total_production)$/.test(name)
+    return /^total_(active_)?(energy_)?(production|backward|exported?)$/.test(name)
       ? { quantity: 'active_energy_export_kwh', unit, ...of }
       : undefined
   }
