@@ -14,7 +14,7 @@ const SPELLINGS: readonly (readonly [alarm: string, spelling: RegExp])[] = [
 
 /** Parts of a name that make it something about an alarm (when, how often, where the limit is), not the alarm itself. */
 const ABOUT =
-  /date|time|duration|count|threshold|limit|days|hours|enable|config|setting|previous|prev_|last|history|volume|(^|_)m3|_l$|level/
+  /date|time|duration|count|threshold|limit|days|hours|enable|config|setting|previous|prev_|last|history|volume|consum|total|rate|lit(er|re)|(^|_)m3|_l$|level/
 
 /** Units whose capitals are no word boundary: `energy_kWh` must not end in `_wh`. Mega is written out, milli is not meant. */
 const UNIT_CAPITALS = /kWh|kW|kPa|kVArh|kvarh|kVarh|MWh|MW|MPa|GJ|Wh|mA|mV|m³/g

@@ -42,3 +42,17 @@ export function readTime(v: unknown, timezone: string | undefined): number | 'lo
   if (Number.isNaN(naive)) return undefined
   return timezone === undefined ? 'local' : localToUtc(naive, timezone)
 }
+
+/** Before it there was no LoRa, no smart meter: `0001-01-01T00:00:00Z` and 1970 are what a gateway without a clock writes. */
+const NETWORKS_SINCE_MS = Date.UTC(2000, 0, 1)
+
+/**
+ * Time in the envelope of a network server, which is always written with its zone: epoch ms, undefined when there is none (absent, or
+ * the zero of a gateway without clock), null when it is no time.
+ */
+export function envelopeTime(v: unknown): number | undefined | null {
+  if (v === undefined || v === null || v === '') return undefined
+  const t = readTime(v, undefined)
+  if (typeof t !== 'number') return null
+  return t < NETWORKS_SINCE_MS ? undefined : t
+}

@@ -7,7 +7,7 @@
 // Pitfalls: fCnt counts per device, not per gateway, so it is no `seq`; redelivery (issue 533) repeats the same time; topics may have a prefix.
 import { field, idOf, isObject, type Json, Outcome, parseJson, passed, refused } from '../decoding.ts'
 import type { Decoded, Disposition, GatewayFormat } from '../format.ts'
-import { readTime } from '../local-time.ts'
+import { envelopeTime } from '../local-time.ts'
 import { readUplink } from '../lorawan.ts'
 
 const TOPIC = /(?:^|\/)application\/([^/]+)\/device\/([^/]+)\/(event|command)\/([^/]+)$/
@@ -51,9 +51,8 @@ export const chirpstack: GatewayFormat = {
 
 function uplink(o: Json, deviceInfo: Json, device: string, payload: Buffer, settings: Record<string, unknown>): Decoded {
   const time = field(o, 'time')
-  const networkMs = readTime(time, undefined)
-  if (networkMs === 'local' || (networkMs === undefined && time !== undefined && time !== null && time !== ''))
-    return refused('impossible_time', 'time must be an RFC 3339 time', payload, 'time')
+  const networkMs = envelopeTime(time)
+  if (networkMs === null) return refused('impossible_time', 'time must be an RFC 3339 time', payload, 'time')
   const object = field(o, 'object')
   if (object === undefined || object === null) {
     const empty = (field(o, 'data') ?? '') === ''

@@ -9,7 +9,7 @@
 import { alarmsInText } from '../alarms.ts'
 import { field, idOf, isObject, type Json, Outcome, parseJson, passed, refused } from '../decoding.ts'
 import type { Decoded, GatewayFormat, MessageContext } from '../format.ts'
-import { readTime } from '../local-time.ts'
+import { envelopeTime } from '../local-time.ts'
 import { readUplink } from '../lorawan.ts'
 
 const TOPIC = /(?:^|\/)v3\/([^/]+)\/devices\/([^/]+)\/(.+)$/
@@ -53,9 +53,8 @@ function uplink(o: Json, message: Json, ids: { device: string; deviceId: string 
   if (context.retained) return passed('duplicate', 'retained_duplicate')
   if (field(o, 'simulated') === true) return passed('ignore', 'simulated')
   const time = field(o, 'received_at') ?? field(message, 'received_at')
-  const networkMs = readTime(time, undefined)
-  if (networkMs === 'local' || (networkMs === undefined && time !== undefined && time !== null && time !== ''))
-    return refused('impossible_time', 'received_at must be an RFC 3339 time', payload, 'received_at')
+  const networkMs = envelopeTime(time)
+  if (networkMs === null) return refused('impossible_time', 'received_at must be an RFC 3339 time', payload, 'received_at')
   const decodedPayload = field(message, 'decoded_payload')
   const normalized = field(message, 'normalized_payload')
   if (!isObject(decodedPayload) && (normalized === undefined || normalized === null)) {

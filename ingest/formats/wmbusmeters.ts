@@ -175,7 +175,7 @@ function volume(name: string, suffix: string, medium: Medium, o: Json): Meaning 
 }
 
 function flow(name: string, unit: string, medium: Medium): Meaning | undefined {
-  if (!/^(current_)?(volume_|water_)?flow(_rate)?$/.test(name) || medium === 'other' || medium === 'electricity') return undefined
+  if (!/^(current_)?(volume_|water_)?flow(_rate|_water)?$/.test(name) || medium === 'other' || medium === 'electricity') return undefined
   return medium === 'water' || medium === 'pressure' ? { quantity: 'flow_m3h', unit } : { quantity: 'flow_m3h', unit, channel: medium }
 }
 
@@ -187,7 +187,7 @@ function temperature(name: string, unit: string, value: unknown, medium: Medium)
 
 function heat(name: string, unit: string, o: Json): Meaning | undefined {
   // `total_mj` is `total_kwh` again, calculated on request.
-  if (unit === 'MJ' && ['total_kwh', 'total_energy_consumption_kwh'].some((k) => numberOf(field(o, k)) !== undefined)) return undefined
+  if (unit !== 'kWh' && ['total_kwh', 'total_energy_consumption_kwh'].some((k) => numberOf(field(o, k)) !== undefined)) return undefined
   return /^(total|total_energy|total_energy_consumption|total_heat(ing)?(_energy)?(_consumption)?|heat(ing)?_energy|energy|total_heat_energy)$/.test(
     name,
   )

@@ -146,6 +146,7 @@ function state(name: string, o: Json, payload: Buffer, context: MessageContext):
 }
 
 type Kind =
+  | 'water_reverse'
   | 'energy'
   | 'produced'
   | 'power'
@@ -170,6 +171,7 @@ const NAMES: readonly (readonly [RegExp, Kind])[] = [
     /^(water_consumed|water_consumption|water_total|total_water|water_volume|volume|total_consumption|consumption|total_flow|water_meter|cumulative_water)$/,
     'water',
   ],
+  [/^(reverse_(water_)?(consum\w*|volume|total)|water_(consumed|consumption)_reverse)$/, 'water_reverse'],
   [/^(gas_consumed|gas_consumption|gas_volume|gas_total)$/, 'gas'],
   [/^(flow|flow_rate|water_flow|instantaneous_flow(_rate)?|instant_flow|water_flow_rate)$/, 'flow'],
   [/^(water_pressure|pipe_pressure)$/, 'water_pressure'],
@@ -207,6 +209,7 @@ const QUANTITY: Readonly<Record<Kind, readonly [Quantity, unit: string]>> = {
   current: ['current_a', 'A'],
   frequency: ['frequency_hz', 'Hz'],
   water: ['water_volume_m3', ''],
+  water_reverse: ['water_volume_reverse_m3', ''],
   gas: ['gas_volume_m3', ''],
   flow: ['flow_m3h', ''],
   water_pressure: ['pressure_bar', ''],
@@ -279,7 +282,7 @@ class StateReader {
   }
 
   withoutUnit(key: string, kind: Kind, n: number): void {
-    if (kind === 'water' || kind === 'gas')
+    if (kind === 'water' || kind === 'water_reverse' || kind === 'gas')
       this.out.reading(this.device, 'register_count', n, { tsMs: this.tsMs, channel: key.slice(0, 60) })
     else this.undeclared = true
   }
