@@ -37,7 +37,10 @@ const processorsRim = (path: string) =>
   below('processors/runner/', 'processors/sinks/')(path) ||
   ['processors/metrics.ts', 'processors/service.ts'].includes(path) ||
   (path.startsWith('processors/') && isRoot(path))
-const INGEST_PURE = ['decode', 'format', 'ranges', 'settings', 'topic-filter', 'registry-view'].map((n) => `ingest/${n}.ts`)
+const INGEST_PURE = ['decode', 'format', 'ranges', 'settings', 'topic-filter', 'registry-view']
+  // What formats share.
+  .concat(['decoding', 'alarms', 'fields', 'local-time', 'lorawan', 'lorawan-devices'])
+  .map((n) => `ingest/${n}.ts`)
 const ingestPure = (path: string) => path.startsWith('ingest/formats/') || INGEST_PURE.includes(path)
 
 /** First match counts: narrower layers stand before the folders they are cut out of. */

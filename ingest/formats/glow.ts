@@ -44,8 +44,8 @@ function meter(o: Json, kind: 'electricity' | 'gas', mac: string, payload: Buffe
   if (tsMs === 'local' || (tsMs === undefined && time !== undefined && time !== null && time !== ''))
     return refused('impossible_time', `timestamp ${shown(time, 40)} is not a UTC time`, payload, 'timestamp')
   const energy = childOf(o, 'energy')
-  const imported = childOf(energy, 'import')
-  const device = pointOf(field(imported, kind === 'gas' ? 'mprn' : 'mpan')) ?? idOf(mac)
+  const inward = childOf(energy, 'import')
+  const device = pointOf(field(inward, kind === 'gas' ? 'mprn' : 'mpan')) ?? idOf(mac)
   if (device === undefined) return refused('bad_schema', 'neither a meter point number nor a device in the topic', payload)
   const out = new Outcome()
   const add = (quantity: Quantity, path: string, value: unknown, units: unknown): void => {
@@ -60,13 +60,13 @@ function meter(o: Json, kind: 'electricity' | 'gas', mac: string, payload: Buffe
   }
   // Some firmware puts kWh where the volume should be: that is no volume, and no error of this message either.
   if (kind === 'gas') {
-    const unit = field(imported, 'cumulativevolunits')
+    const unit = field(inward, 'cumulativevolunits')
     if (typeof unit === 'string' && unitOf(unit)?.dimension === 'volume')
-      add('gas_volume_m3', 'energy.import.cumulativevol', field(imported, 'cumulativevol'), unit)
+      add('gas_volume_m3', 'energy.import.cumulativevol', field(inward, 'cumulativevol'), unit)
   } else {
     const exported = childOf(energy, 'export')
     const power = childOf(o, 'power')
-    add('active_energy_import_kwh', 'energy.import.cumulative', field(imported, 'cumulative'), field(imported, 'units'))
+    add('active_energy_import_kwh', 'energy.import.cumulative', field(inward, 'cumulative'), field(inward, 'units'))
     add('active_energy_export_kwh', 'energy.export.cumulative', field(exported, 'cumulative'), field(exported, 'units'))
     add('power_kw', 'power.value', field(power, 'value'), field(power, 'units'))
   }
