@@ -43,8 +43,8 @@ function meter(o: Json, kind: 'electricity' | 'gas', mac: string, payload: Buffe
   const tsMs = readTime(time, undefined)
   if (tsMs === 'local' || (tsMs === undefined && time !== undefined && time !== null && time !== ''))
     return refused('impossible_time', `timestamp ${shown(time, 40)} is not a UTC time`, payload, 'timestamp')
-  const energy = childOf(o, 'energy')
-  const inward = childOf(energy, 'import')
+  const energy = objectOf(o.energy)
+  const inward = objectOf(energy.import)
   const device = pointOf(field(inward, kind === 'gas' ? 'mprn' : 'mpan')) ?? idOf(mac)
   if (device === undefined) return refused('bad_schema', 'neither a meter point number nor a device in the topic', payload)
   const out = new Outcome()
@@ -64,8 +64,8 @@ function meter(o: Json, kind: 'electricity' | 'gas', mac: string, payload: Buffe
     if (typeof unit === 'string' && unitOf(unit)?.dimension === 'volume')
       add('gas_volume_m3', 'energy.import.cumulativevol', field(inward, 'cumulativevol'), unit)
   } else {
-    const exported = childOf(energy, 'export')
-    const power = childOf(o, 'power')
+    const exported = objectOf(energy.export)
+    const power = objectOf(o.power)
     add('active_energy_import_kwh', 'energy.import.cumulative', field(inward, 'cumulative'), field(inward, 'units'))
     add('active_energy_export_kwh', 'energy.export.cumulative', field(exported, 'cumulative'), field(exported, 'units'))
     add('power_kw', 'power.value', field(power, 'value'), field(power, 'units'))
@@ -73,8 +73,7 @@ function meter(o: Json, kind: 'electricity' | 'gas', mac: string, payload: Buffe
   return out.done('accept_other', kind === 'gas' ? 'energy_of_gas' : 'no_core_reading')
 }
 
-function childOf(o: Json, name: string): Json {
-  const v = field(o, name)
+function objectOf(v: unknown): Json {
   return isObject(v) ? v : {}
 }
 
