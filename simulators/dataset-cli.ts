@@ -1,16 +1,18 @@
 // node simulators/dataset-cli.ts --out DIR: a labelled data set of a generated town, for scoring detectors on networks and faults that
-// nobody tuned them on. labels.json has the shape that the water score reads.
+// nobody tuned them on. labels.json has the shape that scores read.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { DAY_MS, parseIso, toIso } from '#model/time.ts'
+import { DAY_MS, isTimezone, parseIso, toIso } from '#model/time.ts'
 import { drawFaults, type FaultOptions } from './dataset/faults.ts'
-import { makeLosses, waterLabels } from './dataset/labels.ts'
-import { writeRows } from './dataset/write.ts'
+import { waterLabels } from './dataset/labels.ts'
+import { drawPowerFaults } from './dataset/power-faults.ts'
+import { PowerTruth } from './dataset/power-labels.ts'
+import { simulate } from './dataset/simulate.ts'
 import { describe } from './scenarios/describe.ts'
 import { dmaId, type FeatureCollection, townFeatures } from './town/features.ts'
 import { accountsCsv, makeTown, operationsCsv } from './town.ts'
-import { makeWorld, type Parts, STEP_MS } from './world.ts'
+import type { Parts } from './world.ts'
 
 const USAGE = `usage: node simulators/dataset-cli.ts --out DIR [options]
   --town N            seed of the town: streets, network, customers (default 2; 1 is the demo town)
@@ -22,7 +24,7 @@ const USAGE = `usage: node simulators/dataset-cli.ts --out DIR [options]
   --leaks N           network leaks per district and 30 days (default 3); 0: none, nor customers' leaks
   --customer-leaks N  (default 12)
   --no-confounders    nothing that only looks like a leak
-  --part water|power|both  (default water); labels are of the water part`
+  --part water|power|both  (default water); labels.json is of that part, with both of the water, labels-power.json of the power`
 
 const { values } = parseArgs({
   options: {
@@ -63,94 +65,83 @@ function featuresOf(all: FeatureCollection, part: 'water' | 'power' | 'both'): F
   return { type: 'FeatureCollection', features: kept }
 }
 
-async function main(): Promise<void> {
+interface Wanted {
+  dir: string
+  part: 'water' | 'power' | 'both'
+  seed: number
+  options: FaultOptions
+}
+
+function wanted(): Wanted {
   if (values.out === undefined) fail('--out is missing')
   const dir = resolve(values.out)
   if (existsSync(join(dir, 'meta.json'))) fail(`${dir} already holds a data set`)
-  const part = values.part as 'water' | 'power' | 'both'
+  const part = values.part as Wanted['part']
   if (!['water', 'power', 'both'].includes(part)) fail(`--part must be water, power or both, not ${part}`)
+  if (!isTimezone(values.timezone)) fail(`--timezone: ${values.timezone} is not known`)
   const seed = number('town')
   const startMs = parseIso(values.start)
   if (Number.isNaN(startMs)) fail('--start must be an ISO 8601 time with zone')
-  const endMs = startMs + number('days') * DAY_MS
-  const warmupUntilMs = startMs + number('warmup') * DAY_MS
   const leaksPerMonth = number('leaks')
   const options: FaultOptions = {
     seed: number('faults', seed),
     timezone: values.timezone,
     startMs,
-    warmupUntilMs,
-    endMs,
+    warmupUntilMs: startMs + number('warmup') * DAY_MS,
+    endMs: startMs + number('days') * DAY_MS,
     leaksPerMonth,
     customerLeaks: leaksPerMonth === 0 ? 0 : number('customer-leaks'),
     confounders: !values['no-confounders'],
   }
+  return { dir, part, seed, options }
+}
+
+async function main({ dir, part, seed, options }: Wanted): Promise<void> {
+  const { startMs, endMs, warmupUntilMs, timezone } = options
   const town = makeTown(seed)
-  const faults = drawFaults(town, options)
   const parts: Parts = { water: part !== 'power', power: part !== 'water' }
-  const world = await makeWorld(town, values.timezone, parts)
+  const scenario = `town-${seed}-faults-${options.seed}`
+  const water = parts.water ? drawFaults(town, options) : { effects: [], confounders: [], operations: [] }
+  const power = parts.power ? drawPowerFaults(town, options) : []
+  const effects = [...water.effects, ...power]
+  const powerTruth = parts.power
+    ? new PowerTruth(town, { scenario, seed: options.seed, timezone, startMs, endMs, warmupUntilMs })
+    : undefined
   mkdirSync(dir, { recursive: true })
-  const rows = writeRows(dir)
-  const losses = makeLosses(startMs, endMs)
-  const state = world.initial(startMs, faults.effects, Number.POSITIVE_INFINITY)
-  const inflow = town.plan.districts.map(() => 0)
-  let meterRows = 0
-  for (let steps = 0; state.nextMs < endMs; steps++) {
-    const atMs = state.nextMs
-    const out = world.step(state, { liveMs: Number.POSITIVE_INFINITY, factor: 1, sequence: false })
-    if (out.water !== undefined) {
-      const { result, lossM3h } = out.water
-      losses.add(atMs - STEP_MS, lossM3h, STEP_MS / 1000)
-      town.water.flowMeters.forEach((f, i) => {
-        for (const t of f.flows)
-          inflow[t.district] = (inflow[t.district] as number) + (t.sign * (result.flowM3h[i] as number) * STEP_MS) / (endMs - startMs)
-      })
-    }
-    for (const m of out.messages) {
-      if (m.atMs >= endMs) continue
-      if (m.kind === 'readings') meterRows += m.readings.filter((r) => r.quantity === 'water_volume_m3').length
-      await rows.write(m)
-    }
-    if (steps % 2016 === 0) process.stderr.write(`dataset: ${toIso(atMs)}, ${rows.rows.readings} readings\n`)
-  }
-  world.close()
-  await rows.close()
+  const say = (line: string) => process.stderr.write(`dataset: ${line}\n`)
+  const { rows, meterRows, losses, inflowM3h } = await simulate({ town, timezone, parts, effects, startMs, endMs, dir, powerTruth, say })
   const features = featuresOf(townFeatures(town), part)
   for (const { properties: p } of features.features) {
-    if (p.kind === 'dma')
-      p.mean_demand_m3h = Math.round((inflow[town.plan.districts.findIndex((_, d) => dmaId(d) === p.id)] as number) * 100) / 100
+    if (p.kind !== 'dma') continue
+    p.mean_demand_m3h = Math.round((inflowM3h[town.plan.districts.findIndex((_, d) => dmaId(d) === p.id)] as number) * 100) / 100
   }
-  writeFileSync(join(dir, 'assets.geojson'), `${JSON.stringify(features)}\n`)
-  writeFileSync(join(dir, 'accounts.csv'), accountsCsv(town))
-  writeFileSync(join(dir, 'operations.csv'), operationsCsv(faults.operations))
-  writeFileSync(join(dir, 'effects.jsonl'), faults.effects.map((e) => `${JSON.stringify(describe(town, e))}\n`).join(''))
-  const name = `town-${seed}-faults-${options.seed}`
-  if (parts.water) {
-    const labels = waterLabels(town, faults, losses, {
-      scenario: name,
-      seed: options.seed,
-      startMs,
-      endMs,
-      warmupUntilMs,
-      rows: { sensors: rows.rows.readings - meterRows, meters: meterRows },
-    })
-    writeFileSync(join(dir, 'labels.json'), `${JSON.stringify(labels, null, 1)}\n`)
+  const put = (name: string, content: string) => writeFileSync(join(dir, name), content)
+  put('assets.geojson', `${JSON.stringify(features)}\n`)
+  const accounts = new Set(features.features.map((f) => (f.properties as { account?: string }).account ?? ''))
+  put('accounts.csv', accountsCsv(town, accounts))
+  put('operations.csv', operationsCsv(water.operations))
+  put('effects.jsonl', effects.map((e) => `${JSON.stringify(describe(town, e))}\n`).join(''))
+  const count = { sensors: rows.readings - meterRows, meters: meterRows }
+  const ofWater = () => waterLabels(town, water, losses, { scenario, seed: options.seed, startMs, endMs, warmupUntilMs, rows: count })
+  if (parts.water) put('labels.json', `${JSON.stringify(ofWater(), null, 1)}\n`)
+  if (powerTruth !== undefined) {
+    put(parts.water ? 'labels-power.json' : 'labels.json', `${JSON.stringify(powerTruth.labels(effects), null, 1)}\n`)
+    await powerTruth.write(dir, effects)
   }
   const meta = {
-    name,
-    timezone: values.timezone,
+    name: scenario,
+    timezone,
     start: toIso(startMs),
     end: toIso(endMs),
     warmupUntil: toIso(warmupUntilMs),
-    intervalSeconds: parts.water ? 3600 : 900,
+    intervalSeconds: parts.power ? 900 : 3600,
     source: 'Meterstream simulator: EPANET hydraulics and load model, seeded',
     licence: 'Apache-2.0',
   }
-  writeFileSync(join(dir, 'meta.json'), `${JSON.stringify(meta, null, 1)}\n`)
-  const leaks = faults.effects.filter((e) => e.type === 'leak').length
-  process.stdout.write(
-    `${JSON.stringify({ type: 'dataset', dir, ...rows.rows, leaks, customerLeaks: options.customerLeaks, confounders: faults.confounders.length })}\n`,
-  )
+  put('meta.json', `${JSON.stringify(meta, null, 1)}\n`)
+  const counts = Object.groupBy(effects, (e) => e.type)
+  const kinds = Object.fromEntries(Object.entries(counts).map(([k, list]) => [k, list?.length]))
+  process.stdout.write(`${JSON.stringify({ type: 'dataset', dir, ...rows, effects: kinds })}\n`)
 }
 
-await main()
+await main(wanted())

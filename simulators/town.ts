@@ -132,9 +132,10 @@ export async function townDataSet(dir: string, seed: number, options: TownOption
 
 const cell = (v: string): string => (/[",\n\r]/.test(v) ? `"${v.replaceAll('"', '""')}"` : v)
 
-/** accounts.csv of the contract. */
-export function accountsCsv(town: Town): string {
-  const rows = town.accounts.map((a) =>
+/** accounts.csv of the contract; with `only`, of those customers. */
+export function accountsCsv(town: Town, only?: ReadonlySet<string>): string {
+  const accounts = only === undefined ? town.accounts : town.accounts.filter((a) => only.has(a.account))
+  const rows = accounts.map((a) =>
     [a.account, a.name, a.segment, a.phone, a.email, a.language, a.tariffWater, a.tariffPower].map(cell).join(','),
   )
   return `account,name,segment,phone,email,language,tariff_water,tariff_power\n${rows.join('\n')}\n`

@@ -1,12 +1,20 @@
 // The list of scenarios. A new one is a file and a line here.
 import { burst } from './burst.ts'
 import { customerLeak } from './customer-leak.ts'
-import { gatewayFailure, gatewaySilence } from './gateways.ts'
+import { feederOutage } from './feeder-outage.ts'
+import { fireHydrant } from './fire-hydrant.ts'
+import { gatewayFailure } from './gateway-failure.ts'
+import { gatewaySilence } from './gateway-silence.ts'
+import { hiddenSolar } from './hidden-solar.ts'
+import { highUsage } from './high-usage.ts'
 import { meterBypass } from './meter-bypass.ts'
-import { feederOutage, premiseOutage, shortInterruption, transformerOutage } from './outages.ts'
+import { poolFilling } from './pool-filling.ts'
+import { premiseOutage } from './premise-outage.ts'
 import type { Scenario } from './scenario.ts'
+import { sensorStuck } from './sensor-stuck.ts'
+import { shortInterruption } from './short-interruption.ts'
 import { slowLeak } from './slow-leak.ts'
-import { fireHydrant, hiddenSolar, highUsage, poolFilling, sensorStuck } from './usage.ts'
+import { transformerOutage } from './transformer-outage.ts'
 
 export const SCENARIOS: readonly Scenario[] = [
   burst,

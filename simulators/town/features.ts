@@ -164,7 +164,7 @@ function meterProperties(town: Town, m: ElectricMeter): Record<string, unknown> 
     id: m.id,
     kind: 'electric_meter',
     role: m.role,
-    transformer: town.power.transformers[m.transformer]?.id,
+    transformer: town.power.transformers[m.transformer]?.id ?? null,
     feeder: town.power.feeders[m.feeder]?.id,
     gateway: (town.gateways[town.gatewayOf[m.id] as number] as Gateway).id,
     account: m.account === '' ? undefined : m.account,

@@ -1,0 +1,196 @@
+// The truth of a generated power data set, in the shape that power scores read: labels.json, what each meter registered per local day,
+// and the intervals whose status cannot be plain `actual`.
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { finished } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+import { localDate, localDay, toIso } from '#model/time.ts'
+import type { Message } from '../gateways/entry.ts'
+import { type PowerStep, QUARTER_MS } from '../power/sim.ts'
+import type { Effect, Outage } from '../scenarios/effect.ts'
+import type { Town } from '../town/types.ts'
+
+export interface PowerTruthOptions {
+  scenario: string
+  seed: number
+  timezone: string
+  startMs: number
+  endMs: number
+  warmupUntilMs: number
+}
+
+/** Momentary interruptions last at most this long (IEEE 1366). */
+const MOMENTARY_MS = 300_000
+
+export class PowerTruth {
+  readonly #town: Town
+  readonly #o: PowerTruthOptions
+  readonly #customers: number[]
+  readonly #indexOf: Map<string, number>
+  readonly #quarters: number
+  /** By customer and quarter: 1 when the import read at its end was delivered. */
+  readonly #delivered: Uint8Array
+  readonly #daily: { import: Float64Array; export: Float64Array }[]
+  readonly #dates: string[] = []
+
+  constructor(town: Town, o: PowerTruthOptions) {
+    this.#town = town
+    this.#o = o
+    this.#customers = town.power.meters.flatMap((m, i) => (m.role === 'customer' ? [i] : []))
+    this.#indexOf = new Map(this.#customers.map((m, k) => [town.power.meters[m]?.id as string, k]))
+    this.#quarters = Math.floor((o.endMs - o.startMs) / QUARTER_MS) + 1
+    this.#delivered = new Uint8Array(this.#customers.length * this.#quarters)
+    this.#daily = this.#customers.map(() => ({ import: new Float64Array(0), export: new Float64Array(0) }))
+    for (let at = o.startMs; at < o.endMs; at += QUARTER_MS) {
+      const date = localDate(o.timezone, at)
+      if (this.#dates[this.#dates.length - 1] !== date) this.#dates.push(date)
+    }
+    this.#daily = this.#customers.map(() => ({
+      import: new Float64Array(this.#dates.length),
+      export: new Float64Array(this.#dates.length),
+    }))
+  }
+
+  /** A quarter hour that ends at `endMs`. */
+  add(endMs: number, step: PowerStep): void {
+    if (endMs <= this.#o.startMs) return
+    const day = this.#dates.indexOf(localDate(this.#o.timezone, endMs - QUARTER_MS))
+    this.#customers.forEach((m, k) => {
+      const d = this.#daily[k] as { import: Float64Array; export: Float64Array }
+      d.import[day] = (d.import[day] as number) + (step.registeredKwh[m] as number)
+      d.export[day] = (d.export[day] as number) + (step.exportKwh[m] as number)
+    })
+  }
+
+  deliver(m: Message): void {
+    if (m.kind !== 'readings') return
+    for (const r of m.readings) {
+      const k = this.#indexOf.get(r.device)
+      if (k === undefined || r.quantity !== 'active_energy_import_kwh') continue
+      this.#delivered[k * this.#quarters + (r.tsMs - this.#o.startMs) / QUARTER_MS] = 1
+    }
+  }
+
+  labels(effects: readonly Effect[]): Record<string, unknown> {
+    const { meters, transformers } = this.#town.power
+    const ended = (ms: number): string => toIso(Math.min(ms, this.#o.endMs))
+    const idOf = (m: number): string => meters[m]?.id as string
+    const outages = effects.filter((e): e is Outage => e.type === 'outage')
+    const kinds: Partial<Record<Effect['type'], string>> = { bypass: 'bypass', hidden_solar: 'reverse_flow', high_usage: 'high_usage' }
+    return {
+      scenario: this.#o.scenario,
+      seed: this.#o.seed,
+      scored_from: toIso(this.#o.warmupUntilMs),
+      scored_to: toIso(this.#o.endMs),
+      interval_seconds: QUARTER_MS / 1000,
+      timezone: this.#o.timezone,
+      meters: this.#customers.map(idOf),
+      faults: [],
+      outages: outages.map((o) => {
+        const span = { start: toIso(o.startMs), end: ended(o.endMs) }
+        const customers = o.meters.filter((m) => meters[m]?.role === 'customer')
+        const affected = o.level === 'premise' ? [] : [...new Set(customers.map((m) => meters[m]?.transformer as number))]
+        return {
+          id: o.id,
+          cause: 'power',
+          level: o.level,
+          node: o.node,
+          momentary: o.endMs - o.startMs <= MOMENTARY_MS,
+          transformers: affected.map((t) => ({ id: transformers[t]?.id, ...span })),
+          meters: customers.map((m) => ({ meter_id: idOf(m), ...span })),
+          ...span,
+        }
+      }),
+      comms: effects
+        .filter((e) => e.type === 'gateway_down')
+        .map((e) => ({
+          id: e.id,
+          cause: 'comms',
+          level: 'gateway',
+          node: this.#town.gateways[e.gateway]?.id,
+          start: toIso(e.startMs),
+          end: ended(e.endMs),
+          meters: this.#customers.map(idOf).filter((id) => this.#town.gatewayOf[id] === e.gateway),
+          lwt: e.will,
+          backfilled: e.backfill !== 'lost',
+        }))
+        .filter((c) => c.meters.length > 0),
+      abnormal: effects.flatMap((e) => {
+        const kind = kinds[e.type]
+        return kind === undefined
+          ? []
+          : [{ id: e.id, kind, meter_id: idOf((e as { meter: number }).meter), start: toIso(e.startMs), end: ended(e.endMs) }]
+      }),
+    }
+  }
+
+  /** truth-daily.csv.gz and truth-status.csv.gz. */
+  async write(dir: string, effects: readonly Effect[]): Promise<void> {
+    const touched = this.#touchedDays(effects)
+    await gzipLines(`${dir}/truth-daily.csv.gz`, 'meter_id,date,import_kwh,export_kwh,clean,resolution_kwh', this.#dailyLines(touched))
+    await gzipLines(`${dir}/truth-status.csv.gz`, 'meter_id,interval_end,expected,accept,fault', this.#statusLines(effects))
+  }
+
+  /** Days of each customer that a fault touches or in which a read is missing. */
+  #touchedDays(effects: readonly Effect[]): Set<string> {
+    const out = new Set<string>()
+    for (const { k, endMs } of this.#odd(effects)) out.add(`${k}|${localDate(this.#o.timezone, endMs - QUARTER_MS)}`)
+    return out
+  }
+
+  *#dailyLines(touched: ReadonlySet<string>): Generator<string> {
+    const { timezone, warmupUntilMs, endMs } = this.#o
+    // Whole local days only: where the clocks change, a span of whole weeks does not end at midnight.
+    const opening = localDay(timezone, warmupUntilMs)
+    const first = this.#dates.indexOf(opening.date) + (opening.startMs < warmupUntilMs ? 1 : 0)
+    const closing = this.#dates.indexOf(localDate(timezone, endMs))
+    const last = closing < 0 ? this.#dates.length : closing
+    for (const [k, m] of this.#customers.entries()) {
+      const meter = this.#town.power.meters[m] as { id: string; multiplier: number }
+      for (let d = first; d < last; d++) {
+        const date = this.#dates[d] as string
+        const day = this.#daily[k] as { import: Float64Array; export: Float64Array }
+        const clean = touched.has(`${k}|${date}`) ? 0 : 1
+        yield `${meter.id},${date},${(day.import[d] as number).toFixed(3)},${(day.export[d] as number).toFixed(3)},${clean},${0.01 * meter.multiplier}`
+      }
+    }
+  }
+
+  *#statusLines(effects: readonly Effect[]): Generator<string> {
+    for (const { k, endMs, outage } of this.#odd(effects)) {
+      const id = this.#town.power.meters[this.#customers[k] as number]?.id
+      yield outage === undefined
+        ? `${id},${toIso(endMs)},estimated,estimated,no_read`
+        : `${id},${toIso(endMs)},actual,actual|estimated,outage`
+    }
+  }
+
+  /** Scored intervals of customers that are in an outage or lack a read at one end. */
+  *#odd(effects: readonly Effect[]): Generator<{ k: number; endMs: number; outage: Outage | undefined }> {
+    const outages = new Map<number, Outage[]>()
+    for (const o of effects) if (o.type === 'outage') for (const m of o.meters) outages.set(m, [...(outages.get(m) ?? []), o])
+    const { startMs, endMs, warmupUntilMs } = this.#o
+    for (const [k, m] of this.#customers.entries()) {
+      for (let q = Math.max(1, (warmupUntilMs - startMs) / QUARTER_MS + 1); startMs + q * QUARTER_MS <= endMs; q++) {
+        const end = startMs + q * QUARTER_MS
+        const outage = outages.get(m)?.find((o) => o.startMs < end && o.endMs > end - QUARTER_MS)
+        const whole = this.#delivered[k * this.#quarters + q] === 1 && this.#delivered[k * this.#quarters + q - 1] === 1
+        if (outage !== undefined || !whole) yield { k, endMs: end, outage }
+      }
+    }
+  }
+}
+
+async function gzipLines(path: string, header: string, lines: Iterable<string>): Promise<void> {
+  const gzip = createGzip()
+  const done = finished(gzip.pipe(createWriteStream(path)))
+  let text = `${header}\n`
+  for (const line of lines) {
+    text += `${line}\n`
+    if (text.length < 65_536) continue
+    if (!gzip.write(text)) await once(gzip, 'drain')
+    text = ''
+  }
+  gzip.end(text)
+  await done
+}
