@@ -16,19 +16,37 @@ const SPELLINGS: readonly (readonly [alarm: string, spelling: RegExp])[] = [
 const ABOUT =
   /date|time|duration|count|threshold|limit|days|hours|enable|config|setting|previous|prev_|last|history|volume|consum|total|rate|lit(er|re)|(^|_)m3|_l$|level/
 
+/** Names come again with every message of a device; made-up ones empty the table when it is full, and long ones never enter. */
+const NAMES_MAX = 20_000
+const NAME_LENGTH_MAX = 100
+
+/** A pure function of a name, remembered. */
+export function remembered<T>(of: (name: string) => T): (name: string) => T {
+  const known = new Map<string, T>()
+  return (name) => {
+    if (name.length > NAME_LENGTH_MAX) return of(name)
+    const before = known.get(name)
+    if (before !== undefined || known.has(name)) return before as T
+    if (known.size >= NAMES_MAX) known.clear()
+    const value = of(name)
+    known.set(name, value)
+    return value
+  }
+}
+
 /** Units whose capitals are no word boundary: `energy_kWh` must not end in `_wh`. Mega is written out, milli is not meant. */
 const UNIT_CAPITALS = /kWh|kW|kPa|kVArh|kvarh|kVarh|MWh|MW|MPa|GJ|Wh|mA|mV|m³/g
 const MEGA: Readonly<Record<string, string>> = { MWh: 'megawh', MW: 'megaw', MPa: 'megapa', 'm³': 'm3' }
 
 /** Lower case, camel case split, everything else an underscore: `lowBattery` and `LOW BATTERY` give `low_battery`. */
-export function normal(text: string): string {
-  return text
+export const normal = remembered((text: string): string =>
+  text
     .slice(0, 400)
     .replace(UNIT_CAPITALS, (u, at: number) => `${at > 0 ? '_' : ''}${MEGA[u] ?? u.toLowerCase()}`)
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
     .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '_')
-}
+    .replace(/[^a-z0-9]+/g, '_'),
+)
 
 /** Alarms that a status text tells: `PERMANENT_ERROR SABOTAGE_ENCLOSURE` gives tamper. */
 export function alarmsInText(text: string): string[] {
@@ -37,11 +55,11 @@ export function alarmsInText(text: string): string[] {
 }
 
 /** The alarm that a field's name stands for, or undefined: `backflow` and `alarm_reverse_flow`, but not `leak_date`. */
-export function alarmOfName(name: string): string | undefined {
+export const alarmOfName = remembered((name: string): string | undefined => {
   const n = normal(name)
   if (ABOUT.test(n)) return undefined
   return SPELLINGS.find(([, spelling]) => spelling.test(n))?.[0]
-}
+})
 
 const OFF = /^(|0|no|none|ok|off|false|normal|inactive|clear(ed)?|released|dry|not_.*|no_.*|unknown|n_a|null|healthy|good)$/
 

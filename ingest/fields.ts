@@ -2,7 +2,7 @@
 // these rules: a canonical quantity as name; a unit declared beside the value or at the end of its name; a map of the settings or
 // of a known device. A unit is never guessed: a register without one is a raw count, anything else without one is left out. Pure.
 import { isQuantity, type Phase, type Quantity } from '#model/quantity.ts'
-import { normal } from './alarms.ts'
+import { normal, remembered } from './alarms.ts'
 import { convert, type Dimension, tidy, unitOf } from './decoding.ts'
 
 export interface Meaning {
@@ -40,13 +40,13 @@ const VOLUME =
 export const ELECTRIC: ReadonlySet<Dimension> = new Set(['power', 'current', 'reactive_energy'])
 
 /** A canonical quantity as name, alone or with phase or tariff: `voltage_v`, `voltage_v_L1`, `active_energy_import_kwh_t2`. */
-export function canonicalOf(name: string): Meaning | undefined {
+export const canonicalOf = remembered((name: string): Meaning | undefined => {
   if (isQuantity(name)) return { quantity: name }
   const m = /^([a-z][a-z0-9_]*)_(?:([lL][123])|(?:[tT]|tariff_?)([1-4]))$/.exec(name)
   if (m === null || !isQuantity(m[1] as string)) return undefined
   const quantity = m[1] as Quantity
   return m[2] === undefined ? { quantity, tariff: Number(m[3]) } : { quantity, phase: m[2].toUpperCase() as Phase }
-}
+})
 
 /** Longest first: `_m3_h` is a flow, not hours. Single letters only behind a word that they can be the unit of. */
 const SUFFIXES: readonly (readonly [RegExp, string])[] = [
@@ -85,13 +85,13 @@ const SUFFIXES: readonly (readonly [RegExp, string])[] = [
 ]
 
 /** A unit at the end of a normalised name, and the name without it. */
-export function unitInName(name: string): { stem: string; unit: string } | undefined {
+export const unitInName = remembered((name: string): { stem: string; unit: string } | undefined => {
   for (const [suffix, unit] of SUFFIXES) {
     const m = suffix.exec(name)
     if (m !== null && m.index > 0) return { stem: name.slice(0, m.index), unit }
   }
   return undefined
-}
+})
 
 const PHASE = /(?:^|_)(?:l|ph|phase_?|phase_l)([123])(?:_|$)|(?:^|_)(?:ph|phase_?)([abc])(?:_|$)|_([abc])$/
 const TARIFF = /(?:^|_)(?:t|tariff_?|rate_?)([1-4])(?:_|$)/
@@ -158,11 +158,11 @@ export function meaningOf(rawName: string, unit: string, around: Surroundings): 
 }
 
 /** A register whose unit nobody declares: a raw count, which the registry gives its multiplier. */
-export function isRawRegister(rawName: string): boolean {
+export const isRawRegister = remembered((rawName: string): boolean => {
   const name = normal(rawName)
   if (NOT_PRESENT.test(name) || NOT_COUNT.test(name)) return false
   return COUNT.test(name) || VOLUME.test(name) || /^(total_|active_|cumulative_)*energy(_total|_import|_export)?$/.test(name)
-}
+})
 
 /** The smallest gauge pressure of any unit that pipe pressure is given in: a vacuum in mbar. */
 const VACUUM_MBAR = -1013.25
