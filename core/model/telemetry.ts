@@ -90,8 +90,12 @@ export function encodeData(readings: readonly Reading[], events: readonly MeterE
   const n = readings.length
   if (n > RECORD_READINGS_MAX) throw new RangeError(`a record holds at most ${RECORD_READINGS_MAX} readings, got ${n}`)
   // Series and sources are interned by identity; in a message of one gateway there is one source and mostly one row a series.
-  const seriesIndex = new Map<string, number>()
   const series: (string | number)[] = [] // device, quantity code, phase, tariff, channel, ... flat
+  // Plain series of a device hang on its first one: a look-up by the device's own text needs no key to be built for each reading.
+  const firstOfDevice = new Map<string, number>()
+  const codes: number[] = [] // by series; -1 when it is not plain
+  const nextOfDevice: number[] = [] // by series; -1 at the end
+  const qualified = new Map<string, number>()
   const sources: (string | number)[] = [] // gateway, receivedAtMs, seq, redelivered, ... flat
   const sourceIndex = new Map<string, number>()
   const extras: string[][] = [[]]
@@ -104,17 +108,38 @@ export function encodeData(readings: readonly Reading[], events: readonly MeterE
   let lastSeq = -2
   let lastRedelivered = false
   let lastSource = 0
+  let lastQuantity = ''
+  let lastCode = 0
   for (let i = 0; i < n; i++) {
     const r = readings[i] as Reading
-    const plain = r.phase === '' && r.tariff === 0 && r.channel === ''
-    const code = quantityCode(r.quantity) as number
-    const key = plain ? `${code}|${r.device}` : `${code}|${r.device}|${r.phase}|${r.tariff}|${r.channel}`
-    let s = seriesIndex.get(key)
-    if (s === undefined) {
-      s = seriesIndex.size
-      seriesIndex.set(key, s)
-      series.push(r.device, plain ? code : -1 - code)
-      if (!plain) series.push(r.phase, r.tariff, r.channel)
+    if (r.quantity !== lastQuantity) {
+      lastQuantity = r.quantity
+      lastCode = quantityCode(r.quantity) as number
+    }
+    const code = lastCode
+    let s: number | undefined
+    if (r.phase === '' && r.tariff === 0 && r.channel === '') {
+      const first = firstOfDevice.get(r.device)
+      s = first
+      while (s !== undefined && codes[s] !== code) s = nextOfDevice[s] === -1 ? undefined : nextOfDevice[s]
+      if (s === undefined) {
+        s = codes.length
+        codes.push(code)
+        // The newest comes first: readings of one kind come together.
+        nextOfDevice.push(first ?? -1)
+        firstOfDevice.set(r.device, s)
+        series.push(r.device, code)
+      }
+    } else {
+      const key = JSON.stringify([r.device, code, r.phase, r.tariff, r.channel])
+      s = qualified.get(key)
+      if (s === undefined) {
+        s = codes.length
+        codes.push(-1)
+        nextOfDevice.push(-1)
+        qualified.set(key, s)
+        series.push(r.device, -1 - code, r.phase, r.tariff, r.channel)
+      }
     }
     seriesCol[i] = s
     if (r.gateway !== lastGateway || r.receivedAtMs !== lastReceived || r.seq !== lastSeq || r.redelivered !== lastRedelivered) {
@@ -133,7 +158,7 @@ export function encodeData(readings: readonly Reading[], events: readonly MeterE
     }
     sourceCol[i] = lastSource
     if (r.flags !== undefined && r.flags.length > 0) {
-      const fk = r.flags.join('\u0000')
+      const fk = JSON.stringify(r.flags)
       let e = extraIndex.get(fk)
       if (e === undefined) {
         e = extras.length
@@ -158,7 +183,7 @@ export function encodeData(readings: readonly Reading[], events: readonly MeterE
   out.writeUInt8(KIND_DATA, 3)
   out.writeUInt32LE(tables.length, 4)
   out.writeUInt32LE(n, 8)
-  out.writeUInt32LE(seriesIndex.size, 12)
+  out.writeUInt32LE(codes.length, 12)
   out.writeUInt32LE(sourceIndex.size, 16)
   out.writeUInt32LE(0, 20)
   out.set(tables, head)
