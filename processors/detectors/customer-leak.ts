@@ -12,7 +12,7 @@ import { z } from 'zod'
 import type { FindingDraft } from '#model/finding.ts'
 import type { Interval } from '#model/interval.ts'
 import { HOUR_MS, localHour } from '#model/time.ts'
-import type { Detector, DetectorContext, ZoneContext } from '../fold.ts'
+import type { Detector, DetectorContext } from '../fold.ts'
 import { madSd, median } from '../statistics/robust.ts'
 
 /** Hours of history a meter: two weeks, so that each weekday is there twice. */
@@ -179,7 +179,10 @@ function judge(m: Meter, hour: number, litres: number, id: string, ctx: Detector
   if (hour - m.firstHour < ctx.settings.historyHoursMin) return
   weighQuiet(m, hour, litres, ctx)
   const floor = weighFloor(m, hour, ctx)
-  if (m.open !== null) return follow(m, hour, litres, floor, ctx)
+  if (m.open !== null) {
+    follow(m, hour, litres, floor, ctx)
+    return
+  }
   if (ctx.warmingUp) return
   const s = ctx.settings
   const steady = recentMin(m) >= s.largeLph ? s.largeHoursMin : s.runHoursMin
