@@ -40,6 +40,7 @@ const processorsRim = (path: string) =>
 const INGEST_PURE = ['decode', 'format', 'ranges', 'settings', 'topic-filter', 'registry-view']
   // What formats share.
   .concat(['decoding', 'alarms', 'fields', 'local-time', 'lorawan', 'lorawan-devices'])
+  .concat(['protobuf', 'sparkplug-payload', 'obis', 'p1-telegram', 'dlms', 'hdlc', 'hex', 'dlt645', 'dlt698', 'cjt188'])
   .map((n) => `ingest/${n}.ts`)
 const ingestPure = (path: string) => path.startsWith('ingest/formats/') || INGEST_PURE.includes(path)
 
@@ -51,7 +52,7 @@ const LAYERS: readonly Layer[] = [
     name: 'ingest, pure',
     holds: ingestPure,
     mayImport: (p) => model(p) || ingestPure(p),
-    node: ['node:buffer'],
+    node: ['node:buffer', 'node:zlib'],
     runtimePackages: false,
     pure: true,
   },

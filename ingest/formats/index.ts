@@ -1,11 +1,13 @@
 // Every gateway format there is, in the order in which `auto` asks them. A new format is a file beside this one and a line here.
 import type { GatewayFormat } from '../format.ts'
 import { chirpstack } from './chirpstack.ts'
+import { dsmr } from './dsmr.ts'
 import { glow } from './glow.ts'
 import { native } from './native.ts'
+import { sparkplug } from './sparkplug.ts'
 import { thingsboard } from './thingsboard.ts'
 import { tts } from './tts.ts'
 import { wmbusmeters } from './wmbusmeters.ts'
 import { zigbee2mqtt } from './zigbee2mqtt.ts'
 
-export const FORMATS: readonly GatewayFormat[] = [native, chirpstack, tts, wmbusmeters, thingsboard, zigbee2mqtt, glow]
+export const FORMATS: readonly GatewayFormat[] = [native, chirpstack, tts, wmbusmeters, thingsboard, zigbee2mqtt, glow, sparkplug, dsmr]
