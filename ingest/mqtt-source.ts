@@ -1,5 +1,5 @@
 // Where messages come from: one shared subscription over a pool of connections, whose sessions the broker keeps while ingest is
-// down; beside it a view of the retained status of gateways, and an end for sessions that nobody uses any more.
+// down; beside it a look at what the broker retains, at the start, and an end for sessions that nobody uses any more.
 import type { Config } from '#runtime/config.ts'
 import type { Log } from '#runtime/log.ts'
 import { createMqttPool, type MqttMessage, type MqttPool, type MqttPoolOptions, type MqttStats } from '#runtime/mqtt.ts'
@@ -11,7 +11,8 @@ import { filterCovers, filtersOverlap } from './topic-filter.ts'
 export const RECEIVE_MAXIMUM = 500
 /** Seven days: as long as the log itself is kept. */
 const SESSION_EXPIRY_S = 7 * 86_400
-const STATUS_FILTER = 'telemetry/v1/+/status'
+/** Retained messages come at once after subscribing; the last one was long ago. */
+const RETAINED_QUIET_MS = 3_000
 /** Above this share of the window the broker probably holds more for us than we have. */
 const WINDOW_FULL = 0.9
 
@@ -67,7 +68,8 @@ export function openMqttSource(options: MqttSourceOptions): MqttSource {
     log,
     onMessage: options.onMessage,
   }
-  const filters = subscriptionFilters(settings, log).map((f) => `$share/${group}/${f}`)
+  const topics = subscriptionFilters(settings, log)
+  const filters = topics.map((f) => `$share/${group}/${f}`)
   const pool = createMqttPool({
     ...common,
     filters,
@@ -80,7 +82,7 @@ export function openMqttSource(options: MqttSourceOptions): MqttSource {
     onTakenOver: options.onTakenOver,
   })
   // Retained messages do not come by a shared subscription. In a simulation the order of messages is all, and there is one connection.
-  const status = ordered ? undefined : openStatusView(common)
+  const retained = ordered ? undefined : readRetained(common, topics)
   const left = followSessions({
     pool: options.pool,
     cluster: options.cluster,
@@ -110,27 +112,46 @@ export function openMqttSource(options: MqttSourceOptions): MqttSource {
       pool.pause()
     },
     async close() {
-      await Promise.all([pool.close(), status?.close(), left.close()])
+      await Promise.all([pool.close(), retained?.close(), left.close()])
     },
   }
 }
 
 type Common = Pick<MqttPoolOptions, 'url' | 'clientId' | 'log' | 'onMessage'>
 
-/** Brings what the broker keeps of each gateway's status when ingest starts; later ones come by the shared subscription. */
-function openStatusView(common: Common): MqttPool {
+/**
+ * Brings once, at the start, what the broker keeps: the status of gateways, and what some formats must know of their devices. A plain
+ * subscription also brings everything that is published meanwhile; that comes by the shared one as well and is dropped here.
+ */
+function readRetained(common: Common, filters: readonly string[]): { close(): Promise<void> } {
+  let lastMs = Number.POSITIVE_INFINITY
+  let closed: Promise<void> | undefined
   const view: MqttPool = createMqttPool({
     ...common,
-    clientId: `${common.clientId}-status`,
-    filters: [STATUS_FILTER],
+    clientId: `${common.clientId}-retained`,
+    filters,
     connections: 1,
     qos: 0,
     sessionExpiryS: 0,
+    onConnection(connected) {
+      if (connected) lastMs = Date.now()
+    },
     onMessage(message) {
-      if (message.retained) common.onMessage(message)
-      // QoS 0: nothing is owed to the broker.
-      view.acknowledge([message])
+      if (!message.retained) {
+        view.acknowledge([message])
+        return
+      }
+      lastMs = Date.now()
+      common.onMessage(message)
     },
   })
-  return view
+  const close = (): Promise<void> => {
+    clearInterval(timer)
+    closed ??= view.close()
+    return closed
+  }
+  const timer = setInterval(() => {
+    if (Date.now() - lastMs > RETAINED_QUIET_MS) void close()
+  }, 500)
+  return { close }
 }
