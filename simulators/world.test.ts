@@ -1,5 +1,5 @@
 import { deserialize, serialize } from 'node:v8'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '#model/time.ts'
 import type { Message, RawReading } from './gateways/entry.ts'
 import { metersWithout } from './power/sim.ts'
@@ -7,6 +7,9 @@ import type { Effect, Leak, Outage } from './scenarios/effect.ts'
 import { coefficientFor, leakPlaces } from './scenarios/scenario.ts'
 import { makeTown } from './town.ts'
 import { makeWorld, STEP_MS, type StepOutput, type World, type WorldState } from './world.ts'
+
+// Hydraulics of hours take a second or two, more on a busy machine.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 })
 
 const START = Date.parse('2026-03-02T06:00:00Z')
 const NEVER = Number.POSITIVE_INFINITY

@@ -90,7 +90,13 @@ export async function makeWorld(town: Town, timezone: string, parts: Parts = { w
       const live = at >= o.liveMs
       const added =
         live && o.sequence
-          ? advanceSequence(town, state.sequence, { liveMs: o.liveMs, untilMs: at + STEP_MS, factor: o.factor, effects: state.effects })
+          ? advanceSequence(town, state.sequence, {
+              liveMs: o.liveMs,
+              fromMs: at,
+              untilMs: at + STEP_MS,
+              factor: o.factor,
+              effects: state.effects,
+            })
           : []
       state.effects.push(...added)
       const waterStep = parts.water ? water.step(state.water, at - STEP_MS, state.effects) : undefined

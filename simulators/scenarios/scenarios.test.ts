@@ -53,7 +53,7 @@ test('the sequence goes on for weeks, the same whatever the steps, and never twi
     const out = [...planned]
     const added = []
     for (let at = LIVE; at < LIVE + 20 * DAY_MS; at += stepMs) {
-      const found = advanceSequence(town, state, { liveMs: LIVE, untilMs: at + stepMs, factor: 60, effects: out })
+      const found = advanceSequence(town, state, { liveMs: LIVE, fromMs: at, untilMs: at + stepMs, factor: 60, effects: out })
       out.push(...(found as typeof planned))
       added.push(...found)
     }

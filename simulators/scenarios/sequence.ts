@@ -69,23 +69,24 @@ export function beginSequence(liveMs: number): SequenceState {
 }
 
 /**
- * Effects of the endless sequence that begin before `untilMs`; moves the state on.
+ * Effects of the endless sequence that begin from `fromMs` on and before `untilMs`; moves the state on.
  * @param factor simulated seconds per real second: the first three come within two minutes of real time
  */
 export function advanceSequence(
   town: Town,
   state: SequenceState,
-  o: { liveMs: number; untilMs: number; factor: number; effects: readonly Effect[] },
+  o: { liveMs: number; fromMs: number; untilMs: number; factor: number; effects: readonly Effect[] },
 ): Effect[] {
   const out: Effect[] = []
   for (;;) {
     const k = state.next
     const first = AT_FIRST[k]
-    const startMs = first === undefined ? state.nextMs : o.liveMs + first[0] * SECOND_MS * o.factor
+    // A restart with a smaller factor must not let something begin in the past.
+    const startMs = Math.max(o.fromMs, first === undefined ? state.nextMs : o.liveMs + first[0] * SECOND_MS * o.factor)
     if (startMs >= o.untilMs) return out
     const random = makeRandom(town.plan.seed * 7 + k * 13 + 3)
     const name = first?.[1] ?? random.weighted(SCENARIOS.map((s) => [s.name, s.weight] as const))
-    out.push(...planScenario(town, name, 100 + k, startMs, [...o.effects, ...out]))
+    out.push(...planScenario(town, name, 101 + k, startMs, [...o.effects, ...out]))
     state.next = k + 1
     state.nextMs = startMs + random.between(GAP_HOURS[0], GAP_HOURS[1]) * HOUR_MS + MINUTE_MS
   }
