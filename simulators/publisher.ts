@@ -47,7 +47,9 @@ export async function connectPublisher(options: PublisherOptions): Promise<Publi
     false,
   )
   client.on('connect', () => options.onState?.('connected', ''))
-  client.on('close', () => options.onState?.('lost', ''))
+  client.on('close', () => {
+    if (!client.disconnecting) options.onState?.('lost', '')
+  })
   client.on('error', (error) => options.onState?.('error', error.message))
   return makePublisher(client, options.window ?? WINDOW)
 }
