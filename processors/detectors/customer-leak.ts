@@ -274,6 +274,11 @@ function weighQuiet(m: Meter, hour: number, litres: number, ctx: DetectorContext
   const { n, flowing } = habit(m, hour, since)
   const p0 = (flowing + 1) / (n + 2)
   if (n < 9 || p0 > ctx.settings.quietShareMax) return
+  // In the midst of rest: who rises an hour earlier than last week has no leak.
+  for (const other of [hour - 1, hour + 1]) {
+    const beside = habit(m, other, since)
+    if ((beside.flowing + 1) / (beside.n + 2) > ctx.settings.quietShareMax) return
+  }
   // A cistern that runs more often than not.
   const p1 = 0.6
   // What a hose or a bath takes is use, however late.
