@@ -1,0 +1,167 @@
+// Energy that goes into a transformer and does not come out of its meters: the balance of the totalising meter against the customers,
+// after the technical loss. It says that something is taken, or measured wrongly; who, is for other detectors.
+import { z } from 'zod'
+import { DAY_MS, localDay, toIso } from '#model/time.ts'
+import type { Detector, DetectorContext } from '../fold.ts'
+import { addInterval, type Balance, type Compared, compareDue, createBalance } from './power/balance.ts'
+import { layoutOf } from './power/layout.ts'
+
+export const LineLossSettings = z.object({
+  /** Unexplained share of the supplied energy (technical loss is 1 to 4 % and already taken off). */
+  shareMin: z.number().positive().default(0.05),
+  /** ... and at least so many of its usual daily deviations. */
+  sigmas: z.number().positive().default(4),
+  /** ... and so much energy a day, kWh. */
+  dailyKwhMin: z.number().nonnegative().default(1),
+  /** For so many days in a row. */
+  days: z.number().int().min(1).default(3),
+  /** Ends after so many days below half of it. */
+  clearDays: z.number().int().min(1).default(2),
+  /** A day counts when this share of its intervals could be compared. */
+  coverageMin: z.number().min(0).max(1).default(0.5),
+})
+type Settings = z.infer<typeof LineLossSettings>
+type Ctx = DetectorContext<Settings>
+
+/** One transformer. Times epoch ms, energies kWh. */
+interface Row {
+  dayStartMs: number
+  dayEndMs: number
+  unexplained: number
+  supplied: number
+  technical: number
+  hours: number
+  usualKwh: number
+  quietDays: number
+  above: number
+  below: number
+  firstMs: number
+  onsetMs: number
+  meanKwh: number
+}
+
+interface State {
+  balance: Balance
+  rows: Map<string, Row>
+}
+
+export const lineLoss: Detector<State, Settings> = {
+  name: 'line-loss',
+  zoneKinds: ['feeder'],
+  kinds: ['line_loss'],
+  version: 1,
+  settings: LineLossSettings,
+  create: (zone) => ({ balance: createBalance(zone, false), rows: new Map() }),
+  onZone(s, ctx) {
+    s.balance = createBalance(ctx.zone, false, s.balance)
+    const now = new Set(s.balance.transformers)
+    for (const id of s.rows.keys()) if (!now.has(id)) s.rows.delete(id)
+  },
+  onInterval: (s, interval, _info, ctx) => addInterval(s.balance, ctx.zone, interval),
+  onTick(s, _tick, ctx) {
+    compareDue(s.balance, ctx.zone, ctx.nowMs, (c) => take(s, c, ctx))
+  },
+}
+
+function take(s: State, c: Compared, ctx: Ctx): void {
+  if (!c.learnt) return
+  const id = s.balance.transformers[c.t] as string
+  let r = s.rows.get(id)
+  if (r === undefined) {
+    r = {
+      dayStartMs: 0,
+      dayEndMs: 0,
+      unexplained: 0,
+      supplied: 0,
+      technical: 0,
+      hours: 0,
+      usualKwh: 0,
+      quietDays: 0,
+      above: 0,
+      below: 0,
+      firstMs: 0,
+      onsetMs: 0,
+      meanKwh: 0,
+    }
+    s.rows.set(id, r)
+  }
+  // An interval that ends at midnight belongs to the day before.
+  if (c.endMs > r.dayEndMs) {
+    if (r.dayEndMs > 0) endOfDay(r, id, ctx)
+    const day = localDay(ctx.zone.def.timezone, c.endMs - 1)
+    r.dayStartMs = day.startMs
+    r.dayEndMs = day.endMs
+    r.unexplained = 0
+    r.supplied = 0
+    r.technical = 0
+    r.hours = 0
+  } else if (c.endMs <= r.dayStartMs) return
+  r.unexplained += c.unexplainedKw * c.hours
+  r.supplied += c.checkKw * c.hours
+  r.technical += c.technicalKw * c.hours
+  r.hours += c.hours
+}
+
+function endOfDay(r: Row, id: string, ctx: Ctx): void {
+  const { settings: cfg } = ctx
+  const dayHours = (r.dayEndMs - r.dayStartMs) / 3_600_000
+  if (r.hours < dayHours * cfg.coverageMin) return
+  const scale = dayHours / r.hours
+  const kwh = r.unexplained * scale
+  const supplied = Math.abs(r.supplied) * scale
+  const limit = Math.max(cfg.shareMin * supplied, cfg.sigmas * r.usualKwh, cfg.dailyKwhMin)
+  if (Math.abs(kwh) >= limit) {
+    if (r.above === 0) {
+      r.firstMs = r.dayStartMs
+      r.meanKwh = kwh
+    } else r.meanKwh += (kwh - r.meanKwh) / (r.above + 1)
+    r.above += 1
+    r.below = 0
+  } else {
+    if (Math.abs(kwh) < limit / 2 || r.onsetMs === 0) r.below += 1
+    if (r.below >= cfg.clearDays || r.onsetMs === 0) r.above = 0
+    // The usual deviation is learnt from quiet days only.
+    if (r.onsetMs === 0) {
+      r.quietDays += 1
+      r.usualKwh += (Math.abs(kwh) - r.usualKwh) / Math.min(r.quietDays, 14)
+    }
+  }
+  if (r.onsetMs === 0 && r.above >= cfg.days) r.onsetMs = r.firstMs
+  if (r.onsetMs === 0) return
+  const cleared = r.below >= cfg.clearDays
+  const lost = r.meanKwh > 0
+  ctx.emit({
+    kind: 'line_loss',
+    scope: { type: 'transformer', id },
+    onsetMs: r.onsetMs,
+    clearedAtMs: cleared ? r.dayEndMs - cfg.clearDays * DAY_MS : null,
+    severity: cleared ? 'warning' : 'minor',
+    confidence: r.above >= 2 * cfg.days ? 0.9 : 0.8,
+    size: { kwhDay: round(r.meanKwh), kwhYear: Math.round(r.meanKwh * 365), sharePct: round((100 * kwh) / Math.max(1e-6, supplied)) },
+    reason: cleared ? 'balance-closed' : lost ? 'unexplained-loss' : 'customers-exceed-supply',
+    evidence: [
+      {
+        what: 'balance',
+        day: toIso(r.dayStartMs),
+        suppliedKwh: round(supplied),
+        technicalKwh: round(r.technical * scale),
+        unexplainedKwh: round(kwh),
+        comparedHours: round(r.hours),
+      },
+      {
+        what: 'limit',
+        kwh: round(limit),
+        usualDeviationKwh: round(r.usualKwh),
+        days: r.above,
+        meters: layoutOf(ctx.zone).transformers.find((t) => t.id === id)?.customers.length ?? 0,
+      },
+    ],
+  })
+  if (cleared) {
+    r.onsetMs = 0
+    r.above = 0
+    r.below = 0
+  }
+}
+
+const round = (v: number) => Math.round(v * 100) / 100
