@@ -90,7 +90,7 @@ export async function startProcessors(options: ServiceOptions): Promise<Processo
     onBatch: async (batch) => {
       const { entries, unreadable } = quarantineEntries(batch.records)
       if (unreadable > 0) log.error({ unreadable }, 'records on the topic of quarantine that are none')
-      await storeQuarantine(pool, entries)
+      await persistently('storing quarantine', { ...persist, alive: batch.heartbeat }, () => storeQuarantine(pool, entries))
       metrics.quarantined(entries.length)
     },
   })

@@ -4,6 +4,8 @@ import { LostPartition } from '../sinks/checkpoints.ts'
 
 const FIRST_WAIT_MS = 100
 const WAIT_MS_MAX = 5_000
+/** An attempt without an answer for so long is a problem worth showing, though it goes on: clients retry by themselves. */
+const SLOW_MS = 5_000
 /** When stopping, a server that is away gets this long. */
 const GIVE_UP_MS = 5_000
 
@@ -13,6 +15,8 @@ export interface Persist {
   givingUp(): boolean
   /** Told at every failure, and with '' when it works again. */
   onProblem(text: string): void
+  /** Called between attempts, so that Kafka does not take the partitions away; its error ends the trying. */
+  alive?(): Promise<void>
 }
 
 /** Runs `attempt` until it succeeds. @throws LostPartition at once; the last error when stopping. */
@@ -21,6 +25,11 @@ export async function persistently<T>(what: string, persist: Persist, attempt: (
   let failed = false
   let stoppingSinceMs = 0
   for (;;) {
+    const slow = setTimeout(() => {
+      failed = true
+      persist.log.warn({ what, ms: SLOW_MS }, 'no answer yet')
+      persist.onProblem(`${what}: no answer for ${SLOW_MS / 1000} s`)
+    }, SLOW_MS)
     try {
       const result = await attempt()
       if (failed) {
@@ -38,8 +47,11 @@ export async function persistently<T>(what: string, persist: Persist, attempt: (
       persist.log[failed ? 'debug' : 'warn']({ err: error, what }, 'failed, trying again')
       persist.onProblem(`${what}: ${(error as Error).message.slice(0, 200)}`)
       failed = true
-      await new Promise((r) => setTimeout(r, waitMs))
-      waitMs = Math.min(waitMs * 2, WAIT_MS_MAX)
+    } finally {
+      clearTimeout(slow)
     }
+    await new Promise((r) => setTimeout(r, waitMs))
+    await persist.alive?.()
+    waitMs = Math.min(waitMs * 2, WAIT_MS_MAX)
   }
 }

@@ -162,7 +162,7 @@ export class StageRunner {
 
   async #onBatch(batch: InBatch): Promise<void> {
     if (this.#stopping) return
-    this.#held ??= await this.#acquire()
+    this.#held ??= await this.#acquire(batch)
     const held = this.#held
     const first = batch.records[0]?.offset ?? held.nextOffset
     const last = batch.records.at(-1)?.offset ?? -1
@@ -221,9 +221,11 @@ export class StageRunner {
     this.#consumer?.commit(offsets).catch((error: Error) => log.debug({ err: error }, 'offsets not committed'))
   }
 
-  async #acquire(): Promise<Held> {
+  async #acquire(batch: InBatch): Promise<Held> {
     const { pool, owner, cluster, kafka, topics, log } = this.#o
-    const acquired = await acquire<NetworkState>(pool, { stage: 'network', partition: PARTITION, owner, cluster })
+    const taking = { stage: 'network', partition: PARTITION, owner, cluster } as const
+    const persist = { ...this.#persist, alive: batch.heartbeat }
+    const acquired = await persistently('taking the second stage over', persist, () => acquire<NetworkState>(pool, taking))
     if (acquired.note !== '') log.warn({}, acquired.note)
     const { low, high } = (await topicOffsets(kafka, topics.summaries))[0] ?? { low: 0, high: 0 }
     let nextOffset = acquired.nextOffset ?? low

@@ -9,6 +9,7 @@ import { RowPrefixes } from '../sinks/questdb.ts'
 import type { Topology } from '../topology.ts'
 import { Cycle, type CycleMetrics } from './cycle.ts'
 import { Partition, type PartitionState } from './partition.ts'
+import { type Persist, persistently } from './persist.ts'
 
 export interface ZonesMetrics extends CycleMetrics {
   folded(records: number, readings: number, seconds: number): void
@@ -54,6 +55,7 @@ export class ZonesRunner {
   readonly #blocked = new Map<number, number>()
   #consumer: RecordConsumer | undefined
   #stopping = false
+  #problem = ''
   joined = false
 
   constructor(options: ZonesOptions) {
@@ -68,7 +70,7 @@ export class ZonesRunner {
   }
 
   get problem(): string {
-    return this.#cycle.problem
+    return this.#cycle.problem || this.#problem
   }
 
   restarts(): number {
@@ -151,7 +153,16 @@ export class ZonesRunner {
     if (this.#stopping || Date.now() < (this.#blocked.get(batch.partition) ?? 0)) return undefined
     const { pool, owner, cluster, kafka, telemetry, log, topology, topics, settings = {} } = this.#o
     const { partition } = batch
-    const acquired = await acquire<PartitionState>(pool, { stage: 'zones', partition, owner, cluster })
+    const persist: Persist = {
+      log,
+      givingUp: () => this.#stopping,
+      onProblem: (text) => {
+        this.#problem = text
+      },
+      alive: batch.heartbeat,
+    }
+    const taking = { stage: 'zones', partition, owner, cluster } as const
+    const acquired = await persistently('taking a partition over', persist, () => acquire<PartitionState>(pool, taking))
     if (acquired.note !== '') log.warn({ partition }, acquired.note)
     const { low, high } = (await topicOffsets(kafka, telemetry)).find((o) => o.partition === partition) ?? { low: 0, high: 0 }
     const { epoch } = acquired
