@@ -119,6 +119,29 @@ function electric({ a, c, d, e }: Obis): ObisMeaning | undefined {
   return quantity === undefined ? undefined : { quantity, ...(phase === undefined ? {} : { phase }) }
 }
 
+/** Units of DLMS and SML by their number (IEC 62056-62, table of physical units). */
+export const UNIT_OF_NUMBER: ReadonlyMap<number, string> = new Map([
+  [9, 'C'],
+  [11, 'm'],
+  [13, 'm3'],
+  [14, 'm3'],
+  [15, 'm3/h'],
+  [16, 'm3/h'],
+  [19, 'l'],
+  [23, 'Pa'],
+  [24, 'bar'],
+  [25, 'J'],
+  [27, 'W'],
+  [28, 'VA'],
+  [29, 'var'],
+  [30, 'Wh'],
+  [31, 'VAh'],
+  [32, 'varh'],
+  [33, 'A'],
+  [35, 'V'],
+  [44, 'Hz'],
+])
+
 /** How good a code is as the meter's id: higher is better, 0 for codes that are none. */
 export function idRank({ a, c, d, e }: Obis): number {
   if (a !== undefined && a !== 0 && a !== 1) return 0
@@ -202,4 +225,12 @@ export class ObisValues {
 /** Import minus export. */
 export function netOf(into: number | undefined, out: number | undefined): number {
   return tidy((into ?? 0) - (out ?? 0))
+}
+
+const GENERAL = /^(obis|sensor|sensors|raw|json|value|values|data|state|telemetry|readings?|status|meter|tele|up|frame|frames)$/i
+
+/** Who reports when the message does not say: the last level of a topic that is not a word for its contents. */
+export function deviceOfTopic(topic: string): string {
+  const levels = topic.split('/').filter((l) => l !== '')
+  return levels.findLast((l) => !GENERAL.test(l)) ?? levels[0] ?? ''
 }

@@ -1,13 +1,31 @@
 // Every gateway format there is, in the order in which `auto` asks them. A new format is a file beside this one and a line here.
 import type { GatewayFormat } from '../format.ts'
+import { amsreader } from './amsreader.ts'
 import { chirpstack } from './chirpstack.ts'
+import { cnConcentrator } from './cn-concentrator.ts'
+import { dlmsPush } from './dlms-push.ts'
 import { dsmr } from './dsmr.ts'
 import { glow } from './glow.ts'
 import { native } from './native.ts'
+import { obisJson } from './obis-json.ts'
 import { sparkplug } from './sparkplug.ts'
 import { thingsboard } from './thingsboard.ts'
 import { tts } from './tts.ts'
 import { wmbusmeters } from './wmbusmeters.ts'
 import { zigbee2mqtt } from './zigbee2mqtt.ts'
 
-export const FORMATS: readonly GatewayFormat[] = [native, chirpstack, tts, wmbusmeters, thingsboard, zigbee2mqtt, glow, sparkplug, dsmr]
+export const FORMATS: readonly GatewayFormat[] = [
+  native,
+  chirpstack,
+  tts,
+  wmbusmeters,
+  thingsboard,
+  zigbee2mqtt,
+  glow,
+  sparkplug,
+  dsmr,
+  cnConcentrator,
+  dlmsPush,
+  amsreader,
+  obisJson,
+]
