@@ -168,25 +168,30 @@ async function main(): Promise<void> {
     const began = performance.now()
     const paced = o.rate > 0 && name === 'measured'
     const sent = Promise.all(lines.map((line, i) => line.send(packets[i] as Packet[], paced ? 0 : Number.POSITIVE_INFINITY)))
-    if (paced) void pace(lines, o, sent)
+    if (paced) void pace(lines, packets, o, sent)
     void sent.then(() => tell({ type: 'done', phase: name, ms: performance.now() - began, startedAt }))
   })
   process.on('disconnect', () => process.exit(0))
   tell({ type: 'ready', warmup, all: totals, bytes })
 }
 
-/** Releases packets evenly, every 20 ms, on all connections alike. */
-async function pace(lines: readonly Line[], o: PublisherOptions, sent: Promise<unknown>): Promise<void> {
+/** Releases packets evenly, every 20 ms, on each connection in proportion to what it has. */
+async function pace(lines: readonly Line[], packets: readonly Packet[][], o: PublisherOptions, sent: Promise<unknown>): Promise<void> {
   let going = true
   void sent.then(() => {
     going = false
   })
-  const perSecond = o.rate / o.fleet.perMessage / lines.length
+  const all = packets.reduce((n, p) => n + p.length, 0)
+  const seconds = all / (o.rate / o.fleet.perMessage)
+  const released = lines.map(() => 0)
   const began = performance.now()
-  for (let released = 0; going; ) {
-    const due = Math.floor(((performance.now() - began) / 1000) * perSecond)
-    if (due > released) for (const line of lines) line.allow(due - released)
-    released = due
+  while (going) {
+    const share = Math.min(1, (performance.now() - began) / 1000 / seconds)
+    for (const [i, line] of lines.entries()) {
+      const due = Math.floor((packets[i] as Packet[]).length * share)
+      if (due > (released[i] as number)) line.allow(due - (released[i] as number))
+      released[i] = due
+    }
     await sleep(20)
   }
 }
