@@ -41,6 +41,7 @@ const INGEST_PURE = ['decode', 'format', 'ranges', 'settings', 'topic-filter', '
   // What formats share.
   .concat(['decoding', 'alarms', 'fields', 'local-time', 'lorawan', 'lorawan-devices'])
   .concat(['protobuf', 'sparkplug-payload', 'obis', 'p1-telegram', 'dlms', 'hdlc', 'hex', 'dlt645', 'dlt698', 'cjt188'])
+  .concat(['free-values', 'ert', 'cbor', 'senml-pack', 'lwm2m-objects'])
   .map((n) => `ingest/${n}.ts`)
 const ingestPure = (path: string) => path.startsWith('ingest/formats/') || INGEST_PURE.includes(path)
 
@@ -161,7 +162,7 @@ const folderOf = (path: string) =>
     .join('/')
 
 const IMPURE: readonly [string, RegExp][] = [
-  ['node:', /['"]node:(?!buffer['"])/],
+  ['node:', /['"]node:(?!(?:buffer|zlib)['"])/],
   ['Date.now', /\bDate\.now\b/],
   ['new Date()', /\bnew Date\(\s*\)/],
   ['Math.random', /\bMath\.random\b/],

@@ -1,7 +1,8 @@
 // OBIS codes (IEC 62056-61): which of our quantities a code names, and a collector that gives the readings of one meter. Shared by
 // P1 telegrams, OBIS-keyed JSON and DLMS push frames. The code does not fix the unit: it must be declared beside the value. Pure.
 import type { Phase, Quantity } from '#model/quantity.ts'
-import { convert, type Outcome, tidy, unitOf } from './decoding.ts'
+import { convert, type Outcome, refused, tidy, unitOf } from './decoding.ts'
+import type { Decoded } from './format.ts'
 
 /** A-B:C.D.E*F. A is the medium, F the billing period: 255 or absent is the present value. */
 export interface Obis {
@@ -220,6 +221,17 @@ export class ObisValues {
     if (!volts.some((k) => k.value > 0)) return new Set()
     return new Set(volts.filter((k) => k.value === 0).map((k) => k.meaning.phase))
   }
+}
+
+/** What was refused, as text; nested values by their kind, since writing out deep ones exhausts the stack. */
+export function shown(v: unknown): string {
+  return typeof v === 'object' && v !== null ? (Array.isArray(v) ? '[list]' : '{object}') : String(v).slice(0, 200)
+}
+
+/** The outcome, unless it has readings of nobody. */
+export function ofSomebody(decoded: Decoded, payload: Buffer): Decoded {
+  if (decoded.readings.every((r) => r.device !== '')) return decoded
+  return refused('bad_schema', 'neither the message nor its topic names a meter', payload)
 }
 
 /** Import minus export. */

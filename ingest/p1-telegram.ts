@@ -20,7 +20,8 @@ export interface Telegram {
 
 const LINES_MAX = 2_000
 const GROUPS_MAX = 200
-const LINE = /^([0-9A-FLCP][0-9A-F.\-:*&/]*)\(/
+/** Bounded, so that no line takes long to try. */
+const LINE = /^([0-9A-FLCP][0-9A-F.\-:*&/]{0,30})\(/
 const GROUP = /\(([^()]*)\)/g
 
 /** A telegram, or a sentence saying why there is none. Several lines may be left out or unknown; the CRC covers all of them. */
@@ -30,7 +31,7 @@ export function parseTelegram(text: string): Telegram | { problem: string } {
   const end = text.indexOf('!', begin)
   if (end < 0) return { problem: 'the telegram has no end (!)' }
   const body = text.slice(begin, end + 1)
-  const crc = /^!\s*([0-9A-Fa-f]{1,4})\s*(?:$|[\r\n])/.exec(text.slice(end, end + 12))
+  const crc = /^![ \t]*([0-9A-Fa-f]{1,4})[ \t]*(?:$|[\r\n])/.exec(text.slice(end, end + 12))
   const rows = body.slice(1, -1).split(/\r\n|\r|\n/)
   if (rows.length > LINES_MAX) return { problem: `more than ${LINES_MAX} lines` }
   const lines: TelegramLine[] = []
@@ -48,7 +49,7 @@ export function parseTelegram(text: string): Telegram | { problem: string } {
 
 function splitCodes(line: string): TelegramLine[] {
   const parts: TelegramLine[] = []
-  const one = /([0-9A-FLCP][0-9A-F.\-:*&/]*)((?:\([^()]*\))+)/g
+  const one = /([0-9A-FLCP][0-9A-F.\-:*&/]{0,30})((?:\([^()]*\))+)/g
   for (const m of line.matchAll(one)) {
     const code = m[1] as string
     parts.push({

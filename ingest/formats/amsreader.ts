@@ -23,7 +23,7 @@ import {
 } from '../decoding.ts'
 import type { Decoded, GatewayFormat, MessageContext } from '../format.ts'
 import { readTime } from '../local-time.ts'
-import { netOf } from '../obis.ts'
+import { netOf, ofSomebody, shown } from '../obis.ts'
 
 const TOPIC = /^(amsleser|ams|amsreader|ams2mqtt)(\/|$)/
 const LOOKED_AT = 1_024
@@ -54,7 +54,7 @@ export const amsreader: GatewayFormat = {
     const flat = ['P', 'tPI', 'U1', 'lv'].some((k) => Object.hasOwn(o, k))
     if (inner === undefined && !flat) return other(o, context.topic)
     if (context.retained) return passed('duplicate', 'retained_duplicate')
-    return list(o, inner ?? o, context)
+    return ofSomebody(list(o, inner ?? o, context), payload)
   },
 }
 
@@ -73,7 +73,7 @@ function list(o: Json, data: Json, context: MessageContext): Decoded {
     const raw = field(data, name)
     if (raw === undefined || raw === null) return undefined
     const n = numberOf(raw)
-    if (n === undefined) out.refuse('bad_schema', `data.${name}`, `${name} is not a number`, device, JSON.stringify(raw).slice(0, 200))
+    if (n === undefined) out.refuse('bad_schema', `data.${name}`, `${name} is not a number`, device, shown(raw))
     return n
   }
   const kilo = (name: string): number | undefined => {

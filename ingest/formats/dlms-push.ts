@@ -24,7 +24,7 @@ import {
 import type { Decoded, GatewayFormat, MessageContext } from '../format.ts'
 import { bytesOfHex } from '../hex.ts'
 import { localToUtc, zoneOf } from '../local-time.ts'
-import { deviceOfTopic, idRank, meaningOfObis, type Obis, ObisValues, parseObis, shortCode, UNIT_OF_NUMBER } from '../obis.ts'
+import { deviceOfTopic, idRank, meaningOfObis, type Obis, ObisValues, ofSomebody, parseObis, shortCode, UNIT_OF_NUMBER } from '../obis.ts'
 
 const TOPIC = /^(ams|han|dlms)\/[^/]+\/(raw|data|frame)$/
 const HEX_START = /^\s*(?:\{\s*"data"\s*:\s*")?(?:e6e[67]00|7ea|68[0-9a-f]{4}68|0f[0-9a-f]{8}(?:00|0c|090c)0|db08)/i
@@ -40,7 +40,7 @@ export const dlmsPush: GatewayFormat = {
     if (context.retained) return passed('duplicate', 'retained_duplicate')
     try {
       const { time, body } = decodeNotification(bytes)
-      return readList(time, body, context)
+      return ofSomebody(readList(time, body, context), payload)
     } catch (error) {
       if (error instanceof DlmsError) return refused(error.reason, error.message, payload)
       throw error

@@ -26,7 +26,7 @@ import {
 } from '../decoding.ts'
 import type { Decoded, GatewayFormat, MessageContext } from '../format.ts'
 import { readTime, zoneOf } from '../local-time.ts'
-import { idRank, netOf, type Obis, ObisValues } from '../obis.ts'
+import { idRank, netOf, type Obis, ObisValues, ofSomebody, shown } from '../obis.ts'
 import { parseTelegram, type Telegram, type TelegramLine, telegramId, telegramTime, telegramValue } from '../p1-telegram.ts'
 
 const TELEGRAM_START = /^\s*\/[A-Za-z]{3}[\x20-\x7e]/
@@ -38,7 +38,7 @@ export const dsmr: GatewayFormat = {
   matches: (topic, payload) => /^(dsmr|DSMR-API)\//.test(topic) || isTelegram(payload),
   gatewayOf: (topic) => topic.split('/')[0] ?? '',
   decode(payload, context): Decoded {
-    const decoded = decodeAny(payload, context)
+    const decoded = ofSomebody(decodeAny(payload, context), payload)
     // The last value of a topic, of unknown age, sent because we subscribed: kept, but not for billing or alarms.
     if (context.retained && decoded.readings.some((r) => r.tsMs === undefined)) decoded.disposition = 'accept_flagged'
     return decoded
@@ -247,7 +247,7 @@ function json(o: Json, rest: string, payload: Buffer, context: MessageContext): 
     const n = numberOf(given)
     const value = n === undefined ? undefined : convert(n, typeof declared === 'string' ? declared : meaning.unit, meaning.quantity)
     if (value === undefined) {
-      out.refuse('bad_schema', name, `${name} is not a number in ${meaning.unit}`, device, JSON.stringify(given)?.slice(0, 200) ?? '')
+      out.refuse('bad_schema', name, `${name} is not a number in ${meaning.unit}`, device, shown(given))
       continue
     }
     const m: FieldMeaning = meaning
@@ -270,7 +270,7 @@ function timeField(out: Outcome, name: string, o: Json, zone: string | undefined
   const raw = field(o, name)
   if (raw === undefined || raw === null || raw === '') return undefined
   const time = typeof raw === 'string' && /^\d{12}[WS]?$/.test(raw) ? telegramTime(raw, zone) : readTime(raw, zone)
-  if (time === undefined) out.refuse('impossible_time', name, `${name} is no time`, device, JSON.stringify(raw)?.slice(0, 200) ?? '')
+  if (time === undefined) out.refuse('impossible_time', name, `${name} is no time`, device, shown(raw))
   return time === 'local' ? undefined : (time ?? null)
 }
 

@@ -8,7 +8,12 @@ import { dsmr } from './dsmr.ts'
 import { glow } from './glow.ts'
 import { native } from './native.ts'
 import { obisJson } from './obis-json.ts'
+import { rtl433 } from './rtl_433.ts'
+import { rtlamr } from './rtlamr.ts'
+import { rtlamr2mqtt } from './rtlamr2mqtt.ts'
+import { shelly } from './shelly.ts'
 import { sparkplug } from './sparkplug.ts'
+import { tasmota } from './tasmota.ts'
 import { thingsboard } from './thingsboard.ts'
 import { tts } from './tts.ts'
 import { wmbusmeters } from './wmbusmeters.ts'
@@ -26,6 +31,11 @@ export const FORMATS: readonly GatewayFormat[] = [
   dsmr,
   cnConcentrator,
   dlmsPush,
+  tasmota,
+  shelly,
+  rtl433,
+  rtlamr,
+  rtlamr2mqtt,
   amsreader,
   obisJson,
 ]

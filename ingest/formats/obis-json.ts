@@ -11,10 +11,10 @@
 import { field, idOf, isObject, type Json, numberOf, Outcome, parseJson, passed, refused, textOf, unitOf } from '../decoding.ts'
 import type { Decoded, GatewayFormat, MessageContext } from '../format.ts'
 import { readTime, zoneOf } from '../local-time.ts'
-import { deviceOfTopic, idRank, type Obis, ObisValues, parseObis, shortCode, UNIT_OF_NUMBER } from '../obis.ts'
+import { deviceOfTopic, idRank, type Obis, ObisValues, ofSomebody, parseObis, shortCode, shown, UNIT_OF_NUMBER } from '../obis.ts'
 import { telegramTime } from '../p1-telegram.ts'
 
-const KEY = /"(?:\d{1,3}-\d{1,3}:)?\d{1,3}\.\d{1,3}\.\d{1,3}(?:[*/]\d{1,3})?"\s*:|"obis(?:_?code)?"\s*:\s*"/i
+const KEY = /"(?:\d{1,3}-\d{1,3}:)?\d{1,3}[._]\d{1,3}[._]\d{1,3}(?:[*/]\d{1,3})?"\s*:|"obis(?:_?code)?"\s*:\s*"/i
 const LOOKED_AT = 4_096
 const SINGLE = /^(.*)\/obis\/([^/]+)(?:\/(\d{1,3}))?\/value$/
 const CHANNEL = /^((?:.*\/)?vzlogger\/.+)\/(id|uuid|raw|agg)$/
@@ -25,24 +25,31 @@ export const obisJson: GatewayFormat = {
   name: 'obis-json',
   topics: ['vzlogger/#', 'SHRDZM/#', '+/obis', 'obis/#'],
   matches: (topic, payload) =>
-    CHANNEL.test(topic) ||
-    SINGLE.test(topic) ||
+    channelOf(topic) !== null ||
+    singleOf(topic) !== null ||
     topic.startsWith('SHRDZM/') ||
     (/^\s*[[{]/.test(payload.subarray(0, 8).toString('latin1')) && KEY.test(payload.subarray(0, LOOKED_AT).toString('latin1'))),
   gatewayOf: (topic) => topic.split('/')[0] ?? '',
-  decode(payload, context): Decoded {
-    const channel = CHANNEL.exec(context.topic)
-    if (channel !== null) return vzlogger(channel[1] as string, channel[2] as string, payload, context)
-    if (context.retained) return passed('duplicate', 'retained_duplicate')
-    const single = SINGLE.exec(context.topic)
-    if (single !== null) return oneValue(single, payload, context)
-    const parsed = parseJson(payload)
-    if ('problem' in parsed) return refused('malformed', parsed.problem, payload)
-    const { value } = parsed
-    if (!isObject(value) && !Array.isArray(value)) return refused('bad_schema', 'a message must be an object or a list', payload)
-    return objectOf(value, payload, context)
-  },
+  decode: (payload, context) => ofSomebody(decodeAny(payload, context), payload),
 }
+
+function decodeAny(payload: Buffer, context: MessageContext): Decoded {
+  const channel = channelOf(context.topic)
+  if (channel !== null) return vzlogger(channel[1] as string, channel[2] as string, payload, context)
+  if (context.retained) return passed('duplicate', 'retained_duplicate')
+  const single = singleOf(context.topic)
+  if (single !== null) return oneValue(single, payload, context)
+  const parsed = parseJson(payload)
+  if ('problem' in parsed) return refused('malformed', parsed.problem, payload)
+  const { value } = parsed
+  if (!isObject(value) && !Array.isArray(value)) return refused('bad_schema', 'a message must be an object or a list', payload)
+  return objectOf(value, payload, context)
+}
+
+/** Longer topics are nobody's; the patterns must not be tried on them. */
+const TOPIC_MAX = 1_000
+const channelOf = (topic: string): RegExpExecArray | null => (topic.length > TOPIC_MAX ? null : CHANNEL.exec(topic))
+const singleOf = (topic: string): RegExpExecArray | null => (topic.length > TOPIC_MAX ? null : SINGLE.exec(topic))
 
 // vzlogger
 
@@ -154,8 +161,7 @@ function objectOf(value: Json | unknown[], payload: Buffer, context: MessageCont
     const parsed = typeof raw === 'number' ? { value: raw, unit: '' } : typeof raw === 'string' ? valueOfText(raw) : undefined
     if (parsed === undefined) {
       const probe = new ObisValues()
-      if (probe.add(obis, 0, '', undefined) !== 'other')
-        out.refuse('bad_schema', code, `${code} is not a number`, device, JSON.stringify(raw).slice(0, 200))
+      if (probe.add(obis, 0, '', undefined) !== 'other') out.refuse('bad_schema', code, `${code} is not a number`, device, shown(raw))
       continue
     }
     const declared = entry.unit === '' ? parsed.unit : entry.unit
@@ -163,8 +169,7 @@ function objectOf(value: Json | unknown[], payload: Buffer, context: MessageCont
       declared !== '' ? declared : unitOfSettings(context.settings, obis) || (profile?.[obis.d === 8 ? 'energy' : shortCode(obis)] ?? '')
     if (profile !== undefined && unit === '') continue
     const added = values.add(obis, parsed.value, unit, entry.tsMs ?? time)
-    if (added === 'no_unit' || added === 'wrong_unit')
-      out.refuse('unknown_quantity', code, noUnit(obis, unit), device, JSON.stringify(raw).slice(0, 200))
+    if (added === 'no_unit' || added === 'wrong_unit') out.refuse('unknown_quantity', code, noUnit(obis, unit), device, shown(raw))
   }
   values.give(out, device)
   return out.done()
@@ -188,9 +193,10 @@ function entriesOf(value: unknown, heads: Json[], zone: string | undefined): Ent
   const own = Object.entries(value)
     .slice(0, ENTRIES)
     .flatMap(([code, raw]) => {
-      const obis = parseObis(code)
+      const dotted = /^\d{1,3}(_\d{1,3}){2}$/.test(code) ? code.replaceAll('_', '.') : code
+      const obis = parseObis(dotted)
       // A bare number such as "1.8" is as likely a version as a code.
-      if (obis === undefined || !/[.:].*\.|^[0-9a-fA-F]{12}$/.test(code)) return []
+      if (obis === undefined || !/[.:].*\.|^[0-9a-fA-F]{12}$/.test(dotted)) return []
       return [entryOf(code, obis, raw, zone)]
     })
   const nested = heads.length > 3 ? [] : LISTS.flatMap((name) => entriesOf(field(value, name), heads, zone))

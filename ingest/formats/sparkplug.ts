@@ -89,11 +89,9 @@ export const sparkplug: GatewayFormat = {
 }
 
 function death(at: Address, message: SparkplugPayload, context: MessageContext): Decoded {
+  // Births are kept beyond a death: what comes next is a birth, and until then aliases mean what they meant.
   const node = nodes(context).get(at.key)
-  if (at.device !== '') {
-    node?.births.delete(at.device)
-    return passed('session', 'device_death')
-  }
+  if (at.device !== '') return passed('session', 'device_death')
   const bdSeq = bdSeqOf(message)
   if (node?.bdSeq !== undefined && bdSeq !== undefined && bdSeq !== node.bdSeq) return passed('ignore_stale', 'death_of_old_session')
   return { ...passed('session', 'node_death'), flags: ['gateway_offline'], gatewayOnline: false }
