@@ -133,7 +133,7 @@ function status(out: Outcome, device: string, st: Buffer, tsMs: number | undefin
 /** The meter's clock is local (ss mm hh DD MM YY CC): used with a zone of the settings, else the gateway's time. */
 function timeOf(clock: Buffer, { tsMs, zone }: FrameContext): number | undefined {
   if (zone === undefined || clock.length < 7) return tsMs
-  const [s, mi, h, d, mo, y, c] = [...clock].map((b) => bcdOf([b] as unknown as Uint8Array)) as (number | undefined)[]
+  const [s, mi, h, d, mo, y, c] = [...clock].map((b) => bcdOf([b])) as (number | undefined)[]
   if ([s, mi, h, d, mo, y, c].some((n) => n === undefined)) return tsMs
   const year = (c as number) * 100 + (y as number)
   const naive = Date.UTC(year, (mo as number) - 1, d, h, mi, s)

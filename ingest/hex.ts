@@ -21,14 +21,14 @@ export function crcX25(bytes: Uint8Array): number {
 }
 
 /** Sum of all bytes, modulo 256. */
-export function sum8(bytes: Uint8Array): number {
+export function sum8(bytes: Iterable<number>): number {
   let sum = 0
   for (const b of bytes) sum = (sum + b) & 0xff
   return sum
 }
 
 /** Binary coded decimal, least significant byte first; undefined when a half byte is no digit (FF: no value). */
-export function bcdOf(bytes: Uint8Array): number | undefined {
+export function bcdOf(bytes: ArrayLike<number>): number | undefined {
   let value = 0
   for (let i = bytes.length - 1; i >= 0; i--) {
     const b = bytes[i] as number

@@ -18,6 +18,7 @@ import {
   type Json,
   numberOf,
   Outcome,
+  PAYLOAD_BYTES_MAX,
   parseJson,
   passed,
   refused,
@@ -89,6 +90,7 @@ const M_BUS: Readonly<Record<number, Quantity>> = {
 }
 
 function telegram(payload: Buffer, context: MessageContext): Decoded {
+  if (payload.length > PAYLOAD_BYTES_MAX) return refused('too_large', `telegram of ${payload.length} bytes`, payload)
   const t = parseTelegram(payload.toString('latin1'))
   if ('problem' in t) return refused('malformed', t.problem, payload)
   if (t.crc === 'wrong') return refused('bad_checksum', 'the CRC after ! does not fit the telegram', payload)

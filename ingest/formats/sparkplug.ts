@@ -74,7 +74,7 @@ export const sparkplug: GatewayFormat = {
     } catch (error) {
       if (!(error instanceof WireError)) throw error
       return refused(
-        error.message.includes('more than') ? 'too_large' : 'malformed',
+        /more than|at most/.test(error.message) ? 'too_large' : 'malformed',
         `not a Sparkplug B payload: ${error.message}`,
         payload,
       )
