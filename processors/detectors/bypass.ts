@@ -5,7 +5,7 @@ import { z } from 'zod'
 import type { MeterEvent } from '#model/reading.ts'
 import { DAY_MS, toIso } from '#model/time.ts'
 import type { Detector, DetectorContext } from '../fold.ts'
-import { addInterval, type Balance, compareDue, createBalance } from './power/balance.ts'
+import { addInterval, type Balance, compareDue, createBalance, isDue } from './power/balance.ts'
 
 import { addToDay, closeDay, createDays, type Days, isPlain, lastDays } from './power/days.ts'
 import { clearDrops, dropRule } from './power/drop.ts'
@@ -109,15 +109,20 @@ export const bypass: Detector<State, BypassSettings> = {
       s.tamper.set(event.device, event.receivedAtMs)
   },
   onTick(s, _tick, ctx) {
-    const layout = layoutOf(ctx.zone)
-    compareDue(s.balance, ctx.zone, ctx.nowMs, (c) => {
-      if (!c.learnt) return
-      const { settings: cfg } = ctx
-      follow(s.missing, layout, c, Math.max(cfg.sigmas * c.noiseKw, cfg.missingKwMin, cfg.missingShareMin * Math.abs(c.checkKw)))
-      if (c.endMs % WAIT_MS === 0) byBalance(s, c.t, c.endMs, layout, ctx)
-    })
-    if (closeDay(s.days, ctx.nowMs, WAIT_MS, ctx.zone.def.timezone)) endOfDay(s, layout, ctx)
+    const { nowMs } = ctx
+    if (isDue(s.balance, nowMs)) compare(s, nowMs, ctx)
+    if (closeDay(s.days, nowMs, WAIT_MS, ctx.zone.def.timezone)) endOfDay(s, layoutOf(ctx.zone), ctx)
   },
+}
+
+function compare(s: State, nowMs: number, ctx: Ctx): void {
+  const { settings: cfg } = ctx
+  const layout = layoutOf(ctx.zone)
+  compareDue(s.balance, ctx.zone, nowMs, (c) => {
+    if (!c.learnt) return
+    follow(s.missing, layout, c, Math.max(cfg.sigmas * c.noiseKw, cfg.missingKwMin, cfg.missingShareMin * Math.abs(c.checkKw)))
+    if (c.endMs % WAIT_MS === 0) byBalance(s, c.t, c.endMs, layout, ctx)
+  })
 }
 
 /** Which meter of a transformer the missing energy follows, asked every hour. */

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { DAY_MS, localDay, toIso } from '#model/time.ts'
 import type { Detector, DetectorContext } from '../fold.ts'
-import { addInterval, type Balance, type Compared, compareDue, createBalance } from './power/balance.ts'
+import { addInterval, type Balance, type Compared, compareDue, createBalance, isDue } from './power/balance.ts'
 import { layoutOf } from './power/layout.ts'
 
 export const LineLossSettings = z.object({
@@ -37,6 +37,7 @@ interface Row {
   below: number
   firstMs: number
   onsetMs: number
+  saidMs: number
   meanKwh: number
 }
 
@@ -59,7 +60,7 @@ export const lineLoss: Detector<State, Settings> = {
   },
   onInterval: (s, interval, _info, ctx) => addInterval(s.balance, ctx.zone, interval),
   onTick(s, _tick, ctx) {
-    compareDue(s.balance, ctx.zone, ctx.nowMs, (c) => take(s, c, ctx))
+    if (isDue(s.balance, ctx.nowMs)) compareDue(s.balance, ctx.zone, ctx.nowMs, (c) => take(s, c, ctx))
   },
 }
 
@@ -81,6 +82,7 @@ function take(s: State, c: Compared, ctx: Ctx): void {
       below: 0,
       firstMs: 0,
       onsetMs: 0,
+      saidMs: 0,
       meanKwh: 0,
     }
     s.rows.set(id, r)
@@ -128,6 +130,9 @@ function endOfDay(r: Row, id: string, ctx: Ctx): void {
   }
   if (r.onsetMs === 0 && r.above >= cfg.days) r.onsetMs = r.firstMs
   if (r.onsetMs === 0) return
+  // Said when found, every week, and at the end.
+  if (r.below < cfg.clearDays && r.saidMs > 0 && r.dayEndMs - r.saidMs < 7 * DAY_MS) return
+  r.saidMs = r.dayEndMs
   const cleared = r.below >= cfg.clearDays
   const lost = r.meanKwh > 0
   ctx.emit({
@@ -159,6 +164,7 @@ function endOfDay(r: Row, id: string, ctx: Ctx): void {
   })
   if (cleared) {
     r.onsetMs = 0
+    r.saidMs = 0
     r.above = 0
     r.below = 0
   }

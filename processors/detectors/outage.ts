@@ -131,14 +131,18 @@ function onGateway(s: OutageState, status: GatewayRecord, ctx: Ctx): void {
 }
 
 function onTick(s: OutageState, tick: TickRecord, ctx: Ctx): void {
+  const { nowMs } = ctx
   health(s, tick)
   if (!s.announced) announce(s, ctx)
-  const at = moment(ctx)
-  const quiet = ctx.nowMs < s.quietUntilMs
-  const offline = s.gateways.some((g) => g.offlineMs > 0 && g.said !== 'comms')
-  if (!quiet && ctx.nowMs >= s.scanAtMs) silenceDue(s, ctx, at)
-  else if (offline) assessGateways(s, false, ctx)
-  if (s.interruptions.size > 0) for (const e of s.interruptions.values()) settle(s, e, ctx)
+  if (nowMs >= s.scanAtMs && nowMs >= s.quietUntilMs) silenceDue(s, ctx, moment(ctx))
+  else if (anyOffline(s)) assessGateways(s, false, ctx)
+  if (s.interruptions.size > 0) for (const e of s.interruptions.values()) settle(s, e, nowMs, ctx)
+}
+
+/** A gateway said that it is gone, and nothing was said of it yet. */
+function anyOffline(s: OutageState): boolean {
+  for (const g of s.gateways) if (g.offlineMs > 0 && g.said !== 'comms') return true
+  return false
 }
 
 /** Silence is no evidence while, and until an interval after, our own collection was ill. */
@@ -169,16 +173,16 @@ function silenceDue(s: OutageState, ctx: Ctx, at: Moment): void {
 }
 
 /** Weighs an interruption with news, says what changed, and forgets it when nothing can come any more. */
-function settle(s: OutageState, e: Interruption, ctx: Ctx): void {
-  const { settings: cfg, nowMs } = ctx
+function settle(s: OutageState, e: Interruption, nowMs: number, ctx: Ctx): void {
   if (!e.decided) {
     if (nowMs < e.decideAtMs) return
     e.decided = true
     e.dirty = true
   } else if (!e.dirty && nowMs < e.lookAtMs) {
-    if (e.closedAtMs > 0 ? nowMs > e.closedAtMs + cfg.rememberS * 1000 : waiting(e, nowMs)) close(s, e, nowMs, cfg)
+    if (e.closedAtMs > 0 ? nowMs > e.closedAtMs + ctx.settings.rememberS * 1000 : waiting(e, nowMs)) close(s, e, nowMs, ctx.settings)
     return
   }
+  const { settings: cfg } = ctx
   e.dirty = false
   const tallies = new Map<number, Tally>()
   const strong = strongParts(e)

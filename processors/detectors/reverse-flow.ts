@@ -85,7 +85,9 @@ function exported(s: State, interval: Interval, info: ZoneDevice, ctx: Ctx): voi
   }
   const step = 10 ** -(a.decimals ?? 2) * (a.multiplier ?? 1)
   if (r.onsetMs === 0 && r.intervals >= cfg.intervalsMin && r.kwh >= cfg.stepsMin * step) r.onsetMs = r.firstMs
-  if (r.onsetMs > 0 && interval.endMs - r.saidMs >= DAY_MS) say(interval.meter, r, null, ctx)
+  // The next day makes it certain; after that a week's sum is news enough.
+  const wait = r.days === 2 ? DAY_MS / 2 : 7 * DAY_MS
+  if (r.onsetMs > 0 && interval.endMs - r.saidMs >= wait) say(interval.meter, r, null, ctx)
 }
 
 function say(id: string, r: Row, clearedAtMs: number | null, ctx: Ctx): void {

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { DAY_MS, HOUR_MS, toIso } from '#model/time.ts'
 import type { Detector, DetectorContext, ValidatedRead } from '../fold.ts'
-import { addInterval, type Balance, compareDue, createBalance } from './power/balance.ts'
+import { addInterval, type Balance, compareDue, createBalance, isDue } from './power/balance.ts'
 import { carryColumn, layoutOf, NONE, type PowerLayout } from './power/layout.ts'
 
 export const StuckRegisterSettings = z.object({
@@ -71,6 +71,7 @@ export const stuckRegister: Detector<State, Settings> = {
   onRead,
   onInterval: (s, interval, _info, ctx) => addInterval(s.balance, ctx.zone, interval),
   onTick(s, _tick, ctx) {
+    if (!isDue(s.balance, ctx.nowMs)) return
     compareDue(s.balance, ctx.zone, ctx.nowMs, (c) => {
       if (!c.learnt) return
       const first = s.comparedMs[c.t] === 0

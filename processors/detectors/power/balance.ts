@@ -142,6 +142,11 @@ function clear(b: Balance, layout: PowerLayout, t: number, at: number, endMs: nu
   if (b.values.length > 0) for (const i of layout.transformers[t]?.customers ?? []) b.values[i * SLOTS + (at % SLOTS)] = 0
 }
 
+/** Something to hand out: asked at every tick. */
+export function isDue(b: Balance, nowMs: number): boolean {
+  return b.dueMs !== 0 && nowMs >= b.dueMs
+}
+
 /** Hands out every interval whose time has come, complete ones only, transformer by transformer; cheap when none is due. */
 export function compareDue(b: Balance, zone: ZoneContext, nowMs: number, take: (c: Compared) => void): void {
   if (b.dueMs === 0 || nowMs < b.dueMs) return
