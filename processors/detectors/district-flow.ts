@@ -1,9 +1,9 @@
 // Net inflow of a district from its signed flow meters, and what its customers' meters took: the facts from which the second stage
 // (network/district-leak.ts) decides about leaks, because holidays and heat show in all districts at once.
 import { z } from 'zod'
+import type { ZoneDevice } from '#model/asset.ts'
 import { intervalSecondsOf } from '#model/asset.ts'
 import { HOUR_MS, MINUTE_MS } from '#model/time.ts'
-import type { ZoneDevice } from '#model/asset.ts'
 import type { Detector, DetectorContext, ZoneContext } from '../fold.ts'
 
 const Settings = z.object({

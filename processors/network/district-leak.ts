@@ -5,23 +5,65 @@ import type { Candidate, Evidence, FindingDraft } from '#model/finding.ts'
 import { findingId } from '#model/finding.ts'
 import { HOUR_MS, MINUTE_MS } from '#model/time.ts'
 import type { NetworkContext, NetworkDetector } from '../fold.ts'
-import { dayClass, learn } from './leak/baseline.ts'
-import { commonFactors, type KnownAt } from './leak/common.ts'
-import { BIN_MS, BINS_PER_DAY, BINS_PER_HOUR, createDistrict, type District, localBin, MASK, maskBins, netAt, type OpenLeak, putHour, putNet } from './leak/district.ts'
+import { type Calendar, createCalendar, dayClass, learn } from './leak/baseline.ts'
+import { type Common, commonFactors, expectedAt, type KnownAt } from './leak/common.ts'
 import {
-  balanceModel, binsBack, createStepFilter, feed, forgetKnown, inflowModel, LOOKBACK_DAYS, observe, observeBalance, rivals, type StepFound, strongestStep, thin, thresholdOf,
+  BIN_MS,
+  BINS_PER_DAY,
+  BINS_PER_HOUR,
+  createDistrict,
+  type District,
+  hourOf,
+  localBin,
+  MASK,
+  maskBins,
+  netAt,
+  type OpenLeak,
+  putHour,
+  putNet,
+} from './leak/district.ts'
+import {
+  balanceModel,
+  binsBack,
+  createStepFilter,
+  feed,
+  forgetKnown,
+  inflowModel,
+  LOOKBACK_DAYS,
+  observe,
+  observeBalance,
+  rivals,
+  type StepFound,
+  strongestFall,
+  strongestStep,
+  thin,
+  thresholdOf,
 } from './leak/judge.ts'
-import { expectedAt } from './leak/common.ts'
 
 const Settings = z.object({
   falseAlarmsPerDistrictMonth: z.number().positive().max(10).default(0.05).describe('Allowed by chance alone; thresholds follow from it'),
   leakMinM3h: z.number().positive().default(0.3).describe('A step below this is not worth a crew'),
   leakMinShare: z.number().min(0).max(1).default(0.015).describe('... nor below this share of typical inflow'),
-  hydrantMinM3h: z.number().positive().default(10).describe('From this flow on a draw may be a fire hose: a C nozzle gives 100 to 235 l/min'),
+  hydrantMinM3h: z
+    .number()
+    .positive()
+    .default(10)
+    .describe('From this flow on a draw may be a fire hose: a C nozzle gives 100 to 235 l/min'),
   hydrantMinutes: z.number().min(0).max(600).default(90).describe('... and is waited for this long'),
-  nightShiftMaxShare: z.number().min(0).max(1).default(0.15).describe('A step up to this share may be a factory at night; the morning tells'),
+  nightShiftMaxShare: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.15)
+    .describe('A step up to this share may be a factory at night; the morning tells'),
   relearnDays: z.number().int().min(1).max(28).default(7).describe('Baselines are learnt anew this often'),
-  learnLagDays: z.number().int().min(0).max(21).default(5).describe('... from days older than this, so that a leak not yet seen is not learnt'),
+  learnLagDays: z
+    .number()
+    .int()
+    .min(0)
+    .max(21)
+    .default(5)
+    .describe('... from days older than this, so that a leak not yet seen is not learnt'),
   warmupDays: z.number().int().min(4).max(28).default(7).describe('Silence at first where the registry names no warm-up'),
   reopenDays: z.number().min(0).max(60).default(7).describe('A leak this soon after another one of the district ended is linked to it'),
 })
@@ -29,8 +71,7 @@ type Settings = z.infer<typeof Settings>
 
 interface DistrictLeakState {
   districts: Map<string, District>
-  /** Local day -> class of day, where it is not the calendar's. */
-  special: Map<number, number>
+  calendar: Calendar
   operations: { zone: string; kind: string; scopeType: string; scope: string; startMs: number; endMs: number }[]
   learntBin: number
   /** Next bin to judge in all districts. */
@@ -65,6 +106,11 @@ function onDistrict(d: District, data: Record<string, unknown>): void {
   d.timezone = data.timezone as string
 }
 
+/** May the size of what is known jump at this step of a run that began at `from`? */
+function opensAt(d: District, step: number, from: number, bins: number): boolean {
+  return d.jumps.some((j) => Math.floor(j / bins) === step || (step === from && j < from * bins))
+}
+
 /** Runs a district's tests anew over the last days: late data, a new baseline, a leak found or ended. */
 function rerun(d: District, all: readonly District[], toBin: number, state: DistrictLeakState): void {
   d.stale = false
@@ -75,21 +121,25 @@ function rerun(d: District, all: readonly District[], toBin: number, state: Dist
   const testFrom = Math.max(warm, d.testFrom, ...d.leaks.map((l) => l.detectedBin + 1))
   const at = all.indexOf(d)
   for (let b = from; b < toBin; b++) {
-    const common = commonFactors(all, b, state.special, known)[at] as { value: number; variance: number }
-    feed(d.filter, m, observe(d, b, state.special, common), d.leaks.some((l) => l.onsetBin === b || (b === from && l.onsetBin < from)), b >= testFrom)
+    const common = commonFactors(all, b, state.calendar, known)[at] as Common
+    feed(d.filter, m, observe(d, b, state.calendar, common), opensAt(d, b, from, 1), b >= testFrom)
     if (b % BINS_PER_HOUR === 0) thin(d.filter, b, BINS_PER_HOUR)
   }
 }
 
 function rerunBalance(d: District, toHour: number): void {
   d.staleBalance = false
-  const m = balanceModel(d.balanceNoise)
+  const m = balanceModel(d.balanceNoise, d.leaks)
   d.balance = createStepFilter(m)
   const from = Math.max(Math.ceil(d.firstBin / BINS_PER_HOUR), toHour - LOOKBACK_DAYS * 24)
   const warm = Math.ceil(d.warmupUntilMs / HOUR_MS) - 24
-  const testFrom = Math.max(warm, Math.ceil(d.testFrom / BINS_PER_HOUR), ...d.leaks.map((l) => Math.ceil(l.detectedBin / BINS_PER_HOUR) + 1))
+  const testFrom = Math.max(
+    warm,
+    Math.ceil(d.testFrom / BINS_PER_HOUR),
+    ...d.leaks.map((l) => Math.ceil(l.detectedBin / BINS_PER_HOUR) + 1),
+  )
   for (let h = from; h < toHour; h++) {
-    const opens = d.leaks.some((l) => Math.floor(l.onsetBin / BINS_PER_HOUR) === h || (h === from && l.onsetBin < from * BINS_PER_HOUR))
+    const opens = opensAt(d, h, from, BINS_PER_HOUR)
     feed(d.balance, m, observeBalance(d, h), opens, h >= testFrom)
     thin(d.balance, h, 1)
   }
@@ -98,7 +148,7 @@ function rerunBalance(d: District, toHour: number): void {
 function learnAll(state: DistrictLeakState, bin: number, settings: Settings): void {
   const all = sorted(state)
   const first = all.every((d) => d.typical <= 0)
-  learn(all, first ? bin : bin - settings.learnLagDays * BINS_PER_DAY, state.special)
+  learn(all, first ? bin : bin - settings.learnLagDays * BINS_PER_DAY, state.calendar)
   state.learntBin = bin
   for (const d of all) {
     if (d.typical <= 0) continue
@@ -132,6 +182,32 @@ function maskOperations(state: DistrictLeakState, d: District, bin: number): voi
   }
 }
 
+interface Draw {
+  from: number
+  to: number
+  /** It has ended; else it is too young to be told from a burst. */
+  over: boolean
+}
+
+/** Search for draws back to this many bins: six hours. */
+const DRAW_BINS = 24
+
+/** A draw as large as a hydrant's in the last hours that is over, or that may yet end as one. */
+function drawSeen(d: District, newest: number, state: DistrictLeakState, settings: Settings): Draw | undefined {
+  const rise: number[] = []
+  for (let b = newest - DRAW_BINS + 1; b <= newest; b++) rise.push(netAt(d, b) - expectedAt(d, b, state.calendar).flow - known(d, b))
+  const scale = expectedAt(d, newest, state.calendar).flow / d.typical
+  const sd = d.typical * Math.sqrt(d.noise.white * scale + (d.noise.hourSd * scale) ** 2)
+  const top = Math.max(...rise.filter(Number.isFinite), 0)
+  if (top < settings.hydrantMinM3h || top < 4 * sd) return undefined
+  const first = rise.findIndex((x) => x >= 0.5 * top)
+  const last = rise.findLastIndex((x) => x >= 0.5 * top)
+  const draw = { from: newest - DRAW_BINS + 1 + first - 1, to: newest - DRAW_BINS + 1 + last + 1 }
+  const minutes = (last - first + 1) * 15
+  if (last < DRAW_BINS - 1 && !Number.isNaN(rise.at(-1))) return minutes <= settings.hydrantMinutes + 30 ? { ...draw, over: true } : undefined
+  return minutes < settings.hydrantMinutes + 15 ? { ...draw, over: false } : undefined
+}
+
 /** Mean residual of the newest bins, m3/h, uncut. */
 function recent(d: District, bin: number, n: number, state: DistrictLeakState): number {
   let sum = 0
@@ -139,20 +215,24 @@ function recent(d: District, bin: number, n: number, state: DistrictLeakState): 
   for (let b = bin; b > bin - n; b--) {
     const v = netAt(d, b)
     if (!Number.isFinite(v)) continue
-    sum += v - expectedAt(d, b, state.special).flow
+    sum += v - expectedAt(d, b, state.calendar).flow
     k += 1
   }
   return k === 0 ? Number.NaN : sum / k
 }
 
-/** Switches a weekday to a Sunday's profile when all districts say so. */
-function holidays(state: DistrictLeakState, all: readonly District[], bin: number): boolean {
+/** Log-likelihood, over all districts, of today being a Sunday rather than the weekday it is, and the share of districts that agree. */
+function holidayEvidence(
+  state: DistrictLeakState,
+  all: readonly District[],
+  bin: number,
+): { day: number; evidence: number; agree: number; districts: number } | undefined {
   const ready = all.filter((d) => d.typical > 0)
-  if (ready.length < 3) return false
+  if (ready.length < 3) return undefined
   const first = ready[0] as District
   const { day, weekday } = localBin(first.timezone, bin)
-  if (dayClass(day, weekday, state.special) !== 0) return false
-  const sunday = new Map(state.special).set(day, 2)
+  if (dayClass(day, weekday, state.calendar.special) !== 0) return undefined
+  const sunday = { ...state.calendar, special: new Map(state.calendar.special).set(day, 2) }
   let evidence = 0
   let agree = 0
   for (const d of ready) {
@@ -161,7 +241,7 @@ function holidays(state: DistrictLeakState, all: readonly District[], bin: numbe
     for (let b = bin; b > bin - 8 && localBin(d.timezone, b).day === day; b--) {
       const net = netAt(d, b) - known(d, b)
       if (!Number.isFinite(net)) continue
-      const w = expectedAt(d, b, state.special).flow
+      const w = expectedAt(d, b, state.calendar).flow
       const s = expectedAt(d, b, sunday).flow
       const variance = (hourSd ** 2 + daySd ** 2) * w * w + white * w * d.typical
       // Neighbouring bins share one mood: eight of them count as two.
@@ -170,30 +250,100 @@ function holidays(state: DistrictLeakState, all: readonly District[], bin: numbe
     evidence += own
     if (own > 0.5) agree += 1
   }
-  if (evidence < 2 * ready.length || agree < 0.7 * ready.length) return false
-  state.special.set(day, 2)
+  return { day, evidence, agree, districts: ready.length }
+}
+
+/** Switches a weekday to a Sunday's profile when all districts say so. */
+function holidays(state: DistrictLeakState, all: readonly District[], bin: number): boolean {
+  const h = holidayEvidence(state, all, bin)
+  if (h === undefined || h.evidence < 2 * h.districts || h.agree < 0.7 * h.districts) return false
+  state.calendar.special.set(h.day, 2)
   return true
 }
+
+/** From an evening's onset to the next morning a night shift and a leak look alike. */
+function atNight(d: District, onset: number, bin: number): boolean {
+  const start = hourOf(d.timezone, onset)
+  const now = hourOf(d.timezone, bin)
+  return start >= 19 && (now >= 19 || now < 8)
+}
+
+/** A rival counts when it explains about as well, and leaves less than this of the leak when both are allowed. */
+const BETTER_BY = 0.2
+const BESIDE_Z = 2
+/** Weighed with all that is known now, the step must still stand out by this much. */
+const CONFIRM_Z = 3
 
 interface Verdict {
   leak: boolean
   reason: string
 }
 
-function weigh(d: District, all: readonly District[], step: StepFound, bin: number, via: 'inflow' | 'balance', state: DistrictLeakState, settings: Settings) {
+function weigh(
+  d: District,
+  all: readonly District[],
+  step: StepFound,
+  bin: number,
+  via: 'inflow' | 'balance',
+  state: DistrictLeakState,
+  settings: Settings,
+) {
   const perHour = via === 'inflow' ? BINS_PER_HOUR : 1
   const at = all.indexOf(d)
   const from = via === 'inflow' ? binsBack(d, bin) : Math.max(Math.ceil(d.firstBin / BINS_PER_HOUR), bin - LOOKBACK_DAYS * 24)
   const list = []
   for (let b = from; b <= bin; b++) {
-    const o = via === 'inflow' ? observe(d, b, state.special, commonFactors(all, b, state.special, known)[at] as { value: number; variance: number }) : observeBalance(d, b)
+    const o =
+      via === 'inflow' ? observe(d, b, state.calendar, commonFactors(all, b, state.calendar, known)[at] as Common) : observeBalance(d, b)
     const open = d.leaks.some((l) => b * (via === 'inflow' ? 1 : BINS_PER_HOUR) >= l.onsetBin)
     if (open) o.residual -= Math.max(0, (via === 'inflow' ? d.filter : d.balance).x[3] as number)
     list.push(o)
   }
-  const m = via === 'inflow' ? inflowModel(d) : balanceModel(d.balanceNoise)
+  const m = via === 'inflow' ? inflowModel(d) : balanceModel(d.balanceNoise, d.leaks)
   void settings
   return rivals(createStepFilter(m), m, list, step, { timezone: d.timezone, perHour, nights: true })
+}
+
+/** Share of the other districts that rise at the same time. */
+function sharedRise(d: District, all: readonly District[], step: StepFound): number {
+  let others = 0
+  let rising = 0
+  for (const n of all) {
+    if (n === d || n.typical <= 0) continue
+    others += 1
+    let z = 0
+    for (let c = 0; c < n.filter.count; c++) {
+      const den = n.filter.den[c] as number
+      if (Math.abs((n.filter.onset[c] as number) - step.onset) <= 4 && den > 0)
+        z = Math.max(z, (n.filter.num[c] as number) / Math.sqrt(den))
+    }
+    if (z > 2.5) rising += 1
+  }
+  return others < 2 ? 0 : rising / others
+}
+
+/** A step in a weekday's first hours that a Sunday's profile would explain: is today a holiday? */
+function mayBeHoliday(d: District, all: readonly District[], step: StepFound, bin: number, state: DistrictLeakState): boolean {
+  const { slot } = localBin(d.timezone, step.onset)
+  if (slot > 16 && slot < BINS_PER_DAY - 2) return false
+  const now = localBin(d.timezone, bin)
+  if (now.slot > 6 * BINS_PER_HOUR || dayClass(now.day, now.weekday, state.calendar.special) !== 0) return false
+  const others = holidayEvidence(
+    state,
+    all.filter((n) => n !== d),
+    bin,
+  )
+  if (others !== undefined && others.evidence < -0.5 * others.districts) return false
+  const sunday = { ...state.calendar, special: new Map(state.calendar.special).set(now.day, 2) }
+  let off = 0
+  let offSunday = 0
+  for (let b = bin; b >= step.onset && b > bin - 12 && localBin(d.timezone, b).day === now.day; b--) {
+    const v = netAt(d, b)
+    if (!Number.isFinite(v)) continue
+    off += v - expectedAt(d, b, state.calendar).flow
+    offSunday += v - expectedAt(d, b, sunday).flow
+  }
+  return offSunday < 0.6 * off
 }
 
 function neighbourLoses(d: District, all: readonly District[], step: StepFound): string | undefined {
@@ -217,41 +367,71 @@ function neighbourLoses(d: District, all: readonly District[], step: StepFound):
   return undefined
 }
 
-function judge(d: District, all: readonly District[], step: StepFound, bin: number, via: 'inflow' | 'balance', state: DistrictLeakState, settings: Settings): { verdict: Verdict; kind: 'burst' | 'leak'; z: number; size: number } {
+function judge(
+  d: District,
+  all: readonly District[],
+  step: StepFound,
+  bin: number,
+  via: 'inflow' | 'balance',
+  state: DistrictLeakState,
+  settings: Settings,
+): { draw?: Draw | undefined; verdict: Verdict; kind: 'burst' | 'leak'; z: number; size: number } {
   const perHour = via === 'inflow' ? BINS_PER_HOUR : 1
-  const hold = (reason: string) => ({ verdict: { leak: false, reason }, kind: 'leak' as const, z: step.z, size: step.size })
+  const hold = (reason: string, draw?: Draw) => ({ draw, verdict: { leak: false, reason }, kind: 'leak' as const, z: step.z, size: step.size })
   const m3h = step.size * d.typical
   if (m3h < settings.leakMinM3h || step.size < settings.leakMinShare) return hold('too small')
   const ageH = (bin - step.onset + 1) / perHour
   const newest = via === 'inflow' ? bin : (bin + 1) * BINS_PER_HOUR - 1
-  if (ageH <= 24) {
-    const now = recent(d, newest, 2, state) - known(d, newest)
-    if (via === 'inflow' && ageH < 6 && now < 0.4 * m3h) return hold('ended')
-    const size = Math.max(m3h, now)
-    if (size >= settings.hydrantMinM3h && ageH * 60 < settings.hydrantMinutes + 15) return hold('may be a hydrant')
-  }
+  const draw = drawSeen(d, newest, state, settings)
+  if (draw !== undefined) return hold(draw.over ? 'ended' : 'may be a hydrant', draw)
+  if (via === 'inflow' && ageH < 6 && recent(d, newest, 2, state) - known(d, newest) < 0.4 * m3h) return hold('ended')
   if (via === 'inflow') {
     const meter = neighbourLoses(d, all, step)
     if (meter !== undefined) return hold(`meter ${meter} may read wrong`)
   }
+  if (via === 'inflow' && sharedRise(d, all, step) >= 0.5) return hold('shared by districts')
+  if (via === 'inflow' && mayBeHoliday(d, all, step, bin, state)) return hold('may be a holiday')
+  const small = step.size < settings.nightShiftMaxShare
+  if (small && ageH < 14 && atNight(d, newest - ageH * BINS_PER_HOUR, newest)) return hold('may be use at night')
   const r = weigh(d, all, step, bin, via, state, settings)
-  if (step.size < settings.nightShiftMaxShare && r.nightShift ** 2 / 2 >= r.leak.z ** 2 / 2 - 0.5) return hold('may be use at night')
-  if (ageH >= 12 && r.growth > r.leak.z) return hold('demand has grown')
+  if (!(r.leak.z > CONFIRM_Z)) return hold('not confirmed')
+  if (small && r.nightShift.z > r.leak.z - BETTER_BY && r.nightShift.beside < BESIDE_Z) return hold('may be use at night')
+  if (ageH >= 12 && r.growth.z > r.leak.z && r.growth.beside < BESIDE_Z) return hold('demand has grown')
+  if (ageH <= 48 && r.draw.z > r.leak.z + BETTER_BY) return hold('ended')
   const kind = ageH <= 12 || r.leak.z ** 2 > r.ramp.z ** 2 + 4 ? 'burst' : 'leak'
-  return { verdict: { leak: true, reason: via === 'inflow' ? (kind === 'burst' ? 'inflow-step' : 'night-flow-rise') : 'water-balance-step' }, kind, z: r.leak.z, size: Math.max(r.leak.size, settings.leakMinShare) }
+  return {
+    verdict: { leak: true, reason: via === 'inflow' ? (kind === 'burst' ? 'inflow-step' : 'night-flow-rise') : 'water-balance-step' },
+    kind,
+    z: r.leak.z,
+    size: Math.max(r.leak.size, settings.leakMinShare),
+  }
 }
 
 function draft(d: District, l: OpenLeak, reason: string, extra: Partial<FindingDraft> = {}): FindingDraft {
   const m3h = l.size * d.typical
   const candidates: Candidate[] = []
   const evidence: Evidence[] = [
-    { what: l.via === 'inflow' ? 'net inflow above its baseline' : 'inflow not taken by customers', standardDeviations: round(l.z, 1), flowM3h: round(m3h, 2), typicalInflowM3h: round(d.typical, 1) },
+    {
+      what: l.via === 'inflow' ? 'net inflow above its baseline' : 'inflow not taken by customers',
+      standardDeviations: round(l.z, 1),
+      flowM3h: round(m3h, 2),
+      typicalInflowM3h: round(d.typical, 1),
+    },
   ]
   return {
-    kind: l.kind, scope: { type: 'dma', id: d.zone }, onsetMs: l.onsetMs, startedAtMs: l.startedMs, clearedAtMs: null,
+    kind: l.kind,
+    scope: { type: 'dma', id: d.zone },
+    onsetMs: l.onsetMs,
+    startedAtMs: l.startedMs,
+    clearedAtMs: null,
     severity: l.kind === 'burst' && l.size >= 0.1 ? 'critical' : l.size >= 0.05 ? 'major' : 'minor',
-    confidence: round(1 - 0.5 * Math.exp(-Math.max(0, l.z - 3.5)), 2), size: { flowM3h: round(m3h, 2) }, reason, evidence,
-    ...(candidates.length > 0 ? { candidates } : {}), ...(l.parent === undefined ? {} : { parent: l.parent }), ...extra,
+    confidence: round(1 - 0.5 * Math.exp(-Math.max(0, l.z - 3.5)), 2),
+    size: { flowM3h: round(m3h, 2) },
+    reason,
+    evidence,
+    ...(candidates.length > 0 ? { candidates } : {}),
+    ...(l.parent === undefined ? {} : { parent: l.parent }),
+    ...extra,
   }
 }
 
@@ -259,23 +439,61 @@ function round(v: number, digits: number): number {
   return Number(v.toFixed(digits))
 }
 
-function open(d: District, step: StepFound, bin: number, via: 'inflow' | 'balance', verdict: { kind: 'burst' | 'leak'; z: number; size: number; verdict: Verdict }, settings: Settings, ctx: NetworkContext<Settings>): void {
+function open(
+  d: District,
+  step: StepFound,
+  bin: number,
+  via: 'inflow' | 'balance',
+  verdict: { kind: 'burst' | 'leak'; z: number; size: number; verdict: Verdict },
+  settings: Settings,
+  ctx: NetworkContext<Settings>,
+): void {
   const onsetBin = via === 'inflow' ? step.onset : step.onset * BINS_PER_HOUR
   const onsetMs = onsetBin * BIN_MS
   const parent = d.ended.filter((e) => onsetMs - e.endMs < settings.reopenDays * 24 * HOUR_MS).at(-1)?.id
   const l: OpenLeak = {
-    onsetMs, onsetBin, startedMs: onsetMs, detectedBin: via === 'inflow' ? bin : (bin + 1) * BINS_PER_HOUR - 1, kind: verdict.kind, via, size: verdict.size, peak: verdict.size, z: verdict.z,
-    lowHours: 0, parent, said: verdict.size,
+    onsetMs,
+    onsetBin,
+    startedMs: onsetMs,
+    detectedBin: via === 'inflow' ? bin : (bin + 1) * BINS_PER_HOUR - 1,
+    kind: verdict.kind,
+    via,
+    size: verdict.size,
+    peak: verdict.size,
+    z: verdict.z,
+    lowHours: 0,
+    parent,
+    said: verdict.size,
   }
   d.leaks.push(l)
+  d.jumps.push(onsetBin)
   ctx.emit(d.zone, draft(d, l, verdict.verdict.reason))
 }
 
 const LOW_HOURS = 6
+/** A fall this clear makes the followed size jump rather than drift. */
+const FALL_Z = 4
 
 /** Follows open leaks once an hour: size, growth, and whether the flow is back at base. */
-function follow(d: District, all: readonly District[], bin: number, state: DistrictLeakState, settings: Settings, ctx: NetworkContext<Settings>): void {
+function follow(
+  d: District,
+  all: readonly District[],
+  bin: number,
+  state: DistrictLeakState,
+  settings: Settings,
+  ctx: NetworkContext<Settings>,
+): void {
   if (d.leaks.length === 0) return
+  const fall = strongestFall(d.filter)
+  if (
+    fall !== undefined &&
+    fall.z < -FALL_Z &&
+    fall.size < -0.3 * (d.filter.x[3] as number) &&
+    !d.jumps.some((j) => Math.abs(j - fall.onset) < 8)
+  ) {
+    d.jumps.push(fall.onset)
+    rerun(d, all, bin + 1, state)
+  }
   const size = d.filter.x[3] as number
   const sd = Math.sqrt(d.filter.p[15] as number)
   const total = d.leaks.reduce((a, l) => a + l.peak, 0)
@@ -287,8 +505,10 @@ function follow(d: District, all: readonly District[], bin: number, state: Distr
       const clearedAtMs = bin * BIN_MS - LOW_HOURS * HOUR_MS
       d.ended.push({ id: findingId({ kind: l.kind, scope: { type: 'dma', id: d.zone }, onsetMs: l.onsetMs }), endMs: clearedAtMs })
       if (d.ended.length > 8) d.ended.shift()
-      maskBins(d, l.onsetBin, bin, MASK.leak)
-      d.testFrom = bin + 1
+      const fallBin = bin - LOW_HOURS * BINS_PER_HOUR
+      maskBins(d, l.onsetBin, fallBin, MASK.leak)
+      // What has not gone back is tested like anything else, with its onset at the fall.
+      d.testFrom = fallBin
       ctx.emit(d.zone, draft(d, l, 'night-flow-back-at-base', { clearedAtMs }))
     } else if (d.leaks.length === 1 && !back) {
       l.size = size
@@ -300,6 +520,7 @@ function follow(d: District, all: readonly District[], bin: number, state: Distr
     }
   }
   if (d.leaks.length === 0) {
+    d.jumps = []
     forgetKnown(d.filter)
     rerun(d, all, bin + 1, state)
     if (d.nextHour >= 0) rerunBalance(d, d.nextHour)
@@ -313,38 +534,61 @@ function judgeBin(state: DistrictLeakState, bin: number, ctx: NetworkContext<Set
   if (due(state, bin, settings)) learnAll(state, bin, settings)
   if (state.learntBin < 0) return
   for (const d of all) maskOperations(state, d, bin)
-  if (bin % BINS_PER_HOUR === BINS_PER_HOUR - 1 && holidays(state, all, bin)) for (const d of all) d.stale = true
-  const common = commonFactors(all, bin, state.special, known)
+  if (holidays(state, all, bin)) for (const d of all) d.stale = true
+  const common = commonFactors(all, bin, state.calendar, known)
   const zOf = thresholdOf(settings.falseAlarmsPerDistrictMonth, 1 / BINS_PER_HOUR)
   for (const [i, d] of all.entries()) {
     if (d.typical <= 0) continue
     if (d.stale && bin % BINS_PER_HOUR === BINS_PER_HOUR - 1) rerun(d, all, bin, state)
-    feed(d.filter, inflowModel(d), observe(d, bin, state.special, common[i] as { value: number; variance: number }), false, true)
+    feed(d.filter, inflowModel(d), observe(d, bin, state.calendar, common[i] as Common), false, true)
     if (bin % BINS_PER_HOUR === 0) thin(d.filter, bin, BINS_PER_HOUR)
     d.nextBin = bin + 1
     if (bin * BIN_MS < d.warmupUntilMs) continue
     if (bin % BINS_PER_HOUR === BINS_PER_HOUR - 1) follow(d, all, bin, state, settings, ctx)
     // Where registers cover the district the balance knows more: inflow that customers took is no leak.
     if (d.fullyMetered && d.nextHour >= 0 && Number.isFinite(d.balanceBase)) continue
-    const step = strongestStep(d.filter, bin, (age) => zOf(age) * Math.max(1, Math.sqrt(d.filter.misfit)))
-    if (step === undefined) continue
+    const step = strongestStep(d.filter, bin, (age) => zOf(age) * inflation(d, age))
+    if (step === undefined) {
+      d.holdReason = ''
+      continue
+    }
     decide(d, all, step, bin, 'inflow', state, ctx)
   }
 }
 
-function decide(d: District, all: readonly District[], step: StepFound, bin: number, via: 'inflow' | 'balance', state: DistrictLeakState, ctx: NetworkContext<Settings>): void {
+/**
+ * What the normal law with known parameters leaves out: the baseline was learnt from few days (a test over k days against n days has
+ * variance 1/k + 1/n, of which the level's half is modelled), single bins have a heavier upper tail, and the model may fit badly.
+ */
+function inflation(d: District, ageBins: number): number {
+  const days = Math.max(3, d.days[0] as number)
+  const baseline = Math.sqrt(1 + ageBins / BINS_PER_DAY / (2 * days))
+  const tail = 1 + (d.noise.tail - 1) / Math.sqrt(ageBins)
+  return Math.max(0.85, Math.sqrt(d.filter.misfit)) * baseline * tail
+}
+
+function decide(
+  d: District,
+  all: readonly District[],
+  step: StepFound,
+  bin: number,
+  via: 'inflow' | 'balance',
+  state: DistrictLeakState,
+  ctx: NetworkContext<Settings>,
+): void {
   const { settings } = ctx
   const found = judge(d, all, step, bin, via, state, settings)
   d.holdReason = found.verdict.leak ? '' : found.verdict.reason
   if (!found.verdict.leak) {
-    if (found.verdict.reason === 'ended' && via === 'inflow') {
-      maskBins(d, step.onset, bin, MASK.draw)
-      rerun(d, all, bin + 1, state)
+    if (found.verdict.reason === 'ended' && (via === 'inflow' || found.draw !== undefined)) {
+      maskBins(d, found.draw?.from ?? step.onset, found.draw?.to ?? bin, MASK.draw)
+      rerun(d, all, d.nextBin, state)
+      if (d.nextHour >= 0 && d.fullyMetered) rerunBalance(d, d.nextHour)
     }
     return
   }
   open(d, step, bin, via, found, settings, ctx)
-  rerun(d, all, bin + 1 > d.nextBin ? bin + 1 : d.nextBin, state)
+  rerun(d, all, d.nextBin, state)
   if (d.nextHour >= 0) rerunBalance(d, d.nextHour)
 }
 
@@ -359,7 +603,7 @@ function judgeHours(state: DistrictLeakState, ctx: NetworkContext<Settings>): vo
     while (d.nextHour < until) {
       const hour = d.nextHour
       if (d.staleBalance) rerunBalance(d, hour)
-      feed(d.balance, balanceModel(d.balanceNoise), observeBalance(d, hour), false, true)
+      feed(d.balance, balanceModel(d.balanceNoise, d.leaks), observeBalance(d, hour), false, true)
       thin(d.balance, hour, 1)
       d.nextHour = hour + 1
       if (hour * HOUR_MS < d.warmupUntilMs) continue
@@ -374,7 +618,7 @@ export const districtLeak: NetworkDetector<DistrictLeakState, Settings> = {
   kinds: ['burst', 'leak', 'sensor_fault'],
   topics: ['district', 'district_flow', 'district_metered', 'district_operation'],
   settings: Settings,
-  create: () => ({ districts: new Map(), special: new Map(), operations: [], learntBin: -1, nextBin: -1 }),
+  create: () => ({ districts: new Map(), calendar: createCalendar(), operations: [], learntBin: -1, nextBin: -1 }),
   onSummary(state, s) {
     const d = of(state, s.zone)
     if (s.topic === 'district') onDistrict(d, s.data)
@@ -383,7 +627,7 @@ export const districtLeak: NetworkDetector<DistrictLeakState, Settings> = {
       if (o.kind === 'holiday') {
         const from = localBin(d.timezone, Math.floor(o.startMs / BIN_MS)).day
         const to = localBin(d.timezone, Math.floor((o.endMs - 1) / BIN_MS)).day
-        for (let day = from; day <= Math.min(to, from + 14); day++) state.special.set(day, 2)
+        for (let day = from; day <= Math.min(to, from + 14); day++) state.calendar.special.set(day, 2)
       }
       state.operations.push({ zone: s.zone, ...o })
       if (state.operations.length > OPERATIONS_MAX) state.operations.shift()

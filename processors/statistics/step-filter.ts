@@ -29,8 +29,9 @@ export interface Observation {
   scale: number
   /** Variance of the noise of this observation alone. */
   variance: number
-  /** Factor on the hour's mood where the baseline itself is uncertain; 1 or more. */
+  /** Factors on the hour's and the day's mood where the baseline itself is uncertain; 1 or more. */
   unsure: number
+  shared: number
 }
 
 const STATES = 4
@@ -66,8 +67,15 @@ export function createStepFilter(m: WanderModel): StepFilter {
   p[5] = m.daySd ** 2
   p[10] = m.hourSd ** 2
   return {
-    x: new Float64Array(STATES), p, following: false, count: 0, onset: new Float64Array(ONSETS_MAX),
-    response: new Float64Array(ONSETS_MAX * STATES), num: new Float64Array(ONSETS_MAX), den: new Float64Array(ONSETS_MAX), misfit: 1,
+    x: new Float64Array(STATES),
+    p,
+    following: false,
+    count: 0,
+    onset: new Float64Array(ONSETS_MAX),
+    response: new Float64Array(ONSETS_MAX * STATES),
+    num: new Float64Array(ONSETS_MAX),
+    den: new Float64Array(ONSETS_MAX),
+    misfit: 1,
   }
 }
 
@@ -92,18 +100,19 @@ export function knownLeak(f: StepFilter): { size: number; sd: number } {
   return { size: f.x[KNOWN] as number, sd: Math.sqrt(f.p[KNOWN * STATES + KNOWN] as number) }
 }
 
-function predict(f: StepFilter, m: WanderModel, unsure: number): { day: number; hour: number } {
+function predict(f: StepFilter, m: WanderModel, o: Observation): { day: number; hour: number } {
   const { x, p } = f
   const day = Math.exp(-m.stepH / m.dayTauH)
   const hour = Math.exp(-m.stepH / m.hourTauH)
   x[1] = (x[1] as number) * day
   x[2] = (x[2] as number) * hour
   const phi = [1, day, hour, 1]
-  for (let i = 0; i < STATES; i++) for (let j = 0; j < STATES; j++) p[i * STATES + j] = (p[i * STATES + j] as number) * (phi[i] as number) * (phi[j] as number)
+  for (let i = 0; i < STATES; i++)
+    for (let j = 0; j < STATES; j++) p[i * STATES + j] = (p[i * STATES + j] as number) * (phi[i] as number) * (phi[j] as number)
   const stepDays = m.stepH / 24
   p[0] = (p[0] as number) + m.levelDriftSdPerDay ** 2 * stepDays
-  p[5] = (p[5] as number) + (1 - day * day) * m.daySd ** 2
-  p[10] = (p[10] as number) + (1 - hour * hour) * (m.hourSd * unsure) ** 2
+  p[5] = (p[5] as number) + (1 - day * day) * (m.daySd * o.shared) ** 2
+  p[10] = (p[10] as number) + (1 - hour * hour) * (m.hourSd * o.unsure) ** 2
   if (f.following) p[15] = (p[15] as number) + m.knownDriftSdPerDay ** 2 * stepDays
   return { day, hour }
 }
@@ -112,7 +121,7 @@ const gain = new Float64Array(STATES)
 
 /** Takes in the next observation; `test`: its bin becomes a candidate onset. */
 export function advance(f: StepFilter, m: WanderModel, o: Observation, test: boolean): void {
-  const { day, hour } = predict(f, m, o.unsure)
+  const { day, hour } = predict(f, m, o)
   const { x, p, response } = f
   if (test) addOnset(f, o.bin)
   if (!Number.isFinite(o.residual)) {
@@ -135,7 +144,9 @@ export function advance(f: StepFilter, m: WanderModel, o: Observation, test: boo
   const raw = o.residual - predicted
   const innovation = Math.max(-CLIP_SD * sd, Math.min(CLIP_SD * sd, raw))
   f.misfit += (Math.min(CLIP_SD ** 2, (raw * raw) / variance) - f.misfit) * 0.005
-  for (let i = 0; i < STATES; i++) for (let j = 0; j < STATES; j++) p[i * STATES + j] = (p[i * STATES + j] as number) - ((gain[i] as number) * (gain[j] as number)) / variance
+  for (let i = 0; i < STATES; i++)
+    for (let j = 0; j < STATES; j++)
+      p[i * STATES + j] = (p[i * STATES + j] as number) - ((gain[i] as number) * (gain[j] as number)) / variance
   const g0 = (gain[0] as number) / variance
   const g1 = (gain[1] as number) / variance
   const g2 = (gain[2] as number) / variance
@@ -210,39 +221,49 @@ export function strongestStep(f: StepFilter, bin: number, zOf: (ageBins: number)
   return best
 }
 
-/** Most likely onset near a detection: the largest z whatever its threshold. */
-export function likeliestStep(f: StepFilter): StepFound | undefined {
+/** The strongest step downwards; undefined without one. */
+export function strongestFall(f: StepFilter): StepFound | undefined {
   let best: StepFound | undefined
   for (let c = 0; c < f.count; c++) {
     const den = f.den[c] as number
-    if (den <= 0) continue
-    const z = (f.num[c] as number) / Math.sqrt(den)
-    if (best === undefined || z > best.z) best = { onset: f.onset[c] as number, z, size: (f.num[c] as number) / den, sd: 1 / Math.sqrt(den) }
+    const z = zOf(f.num[c] as number, den)
+    if (z < (best?.z ?? 0)) best = { onset: f.onset[c] as number, z, size: (f.num[c] as number) / den, sd: 1 / Math.sqrt(den) }
   }
   return best
 }
 
+/** An explanation of the residuals with one unknown size. */
+export interface Explanation {
+  /** Standard deviations; z^2/2 is the log-likelihood ratio against nothing at all. */
+  z: number
+  size: number
+  sd: number
+  /** z of the first shape when this one is allowed beside it: what of the first remains. For the first itself its own z. */
+  beside: number
+}
+
 /**
- * Log-likelihood ratios of whole explanations, each a time course `shapes[k](bin)` of unknown size, by the same whitening filter.
- * Observations must be in order and one step apart; `start` is the filter before the first of them and stays as it is.
- * @returns for each shape its z (z^2/2 is the log-likelihood ratio), size and standard deviation.
+ * Weighs whole explanations, each a time course `shapes[k](bin)` of unknown size, by the same whitening filter. Observations must be in
+ * order and one step apart; `start` is the filter before the first of them and stays as it is.
  */
 export function explain(
   start: StepFilter,
   m: WanderModel,
   observations: readonly Observation[],
   shapes: readonly ((bin: number) => number)[],
-): { z: number; size: number; sd: number }[] {
+): Explanation[] {
   const f: StepFilter = { ...start, x: start.x.slice(), p: start.p.slice(), count: 0 }
-  const y = new Float64Array(shapes.length * 4)
-  const num = new Float64Array(shapes.length)
-  const den = new Float64Array(shapes.length)
-  const before = new Float64Array(STATES)
+  const n = shapes.length
+  const y = new Float64Array(n * 4)
+  const num = new Float64Array(n)
+  const den = new Float64Array(n)
+  const cross = new Float64Array(n)
+  const day = Math.exp(-m.stepH / m.dayTauH)
+  const hour = Math.exp(-m.stepH / m.hourTauH)
   for (const o of observations) {
-    before.set(f.x)
-    const { day, hour } = { day: Math.exp(-m.stepH / m.dayTauH), hour: Math.exp(-m.stepH / m.hourTauH) }
     const w = whiten(f, m, o)
-    for (let c = 0; c < shapes.length; c++) {
+    let first = 0
+    for (let c = 0; c < n; c++) {
       const at = c * 4
       const y0 = y[at] as number
       const y1 = (y[at + 1] as number) * day
@@ -254,15 +275,30 @@ export function explain(
         continue
       }
       const u = (shapes[c] as (bin: number) => number)(o.bin) - (y0 + y1 + y2) * o.scale - (f.following ? y3 : 0)
+      if (c === 0) first = u
       num[c] = (num[c] as number) + (w.innovation * u) / w.variance
       den[c] = (den[c] as number) + (u * u) / w.variance
+      cross[c] = (cross[c] as number) + (u * first) / w.variance
       for (let i = 0; i < 4; i++) y[at + i] = ([y0, y1, y2, y3][i] as number) + ((w.gain[i] as number) / w.variance) * u
     }
   }
   return shapes.map((_, c) => {
     const d = den[c] as number
-    return d > 0 ? { z: (num[c] as number) / Math.sqrt(d), size: (num[c] as number) / d, sd: 1 / Math.sqrt(d) } : { z: 0, size: 0, sd: Number.POSITIVE_INFINITY }
+    if (!(d > 0)) return { z: 0, size: 0, sd: Number.POSITIVE_INFINITY, beside: zOf(num[0] as number, den[0] as number) }
+    const r = (cross[c] as number) / d
+    const left = (den[0] as number) - r * (cross[c] as number)
+    const beside =
+      c === 0
+        ? zOf(num[0] as number, d)
+        : left > 1e-9 * (den[0] as number)
+          ? ((num[0] as number) - r * (num[c] as number)) / Math.sqrt(left)
+          : 0
+    return { z: (num[c] as number) / Math.sqrt(d), size: (num[c] as number) / d, sd: 1 / Math.sqrt(d), beside }
   })
+}
+
+function zOf(num: number, den: number): number {
+  return den > 0 ? num / Math.sqrt(den) : 0
 }
 
 /** One step of the filter without candidates. */
@@ -274,7 +310,7 @@ function whiten(f: StepFilter, m: WanderModel, o: Observation): { innovation: nu
     return undefined
   }
   // The predicted residual and its variance, as advance computes them.
-  predict(f, m, o.unsure)
+  predict(f, m, o)
   const s = o.scale
   const k = f.following ? 1 : 0
   const g = new Float64Array(STATES)

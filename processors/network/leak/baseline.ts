@@ -1,7 +1,32 @@
 // The inflow a healthy district is expected to draw: shape of the local day by kind of day, learnt from few weeks, and how far it wanders.
 // With one week behind it a Saturday was seen once, so what Saturdays are is learnt from all districts together and bent to each one.
-import { madSd, median, trimmedMean } from '../../statistics/robust.ts'
-import { BINS_PER_DAY, BINS_PER_HOUR, DAY_CLASSES, type District, lossAt, localBin, maskAt, netAt, type Noise, RING, RING_HOURS } from './district.ts'
+import { madSd, median, quantile, trimmedMean } from '../../statistics/robust.ts'
+import {
+  BINS_PER_DAY,
+  BINS_PER_HOUR,
+  DAY_CLASSES,
+  type District,
+  localBin,
+  lossAt,
+  MOOD_TAU_H,
+  maskAt,
+  type Noise,
+  netAt,
+  RING,
+  RING_HOURS,
+} from './district.ts'
+
+/** What is known of days by all districts together. */
+export interface Calendar {
+  /** Local day number -> class of day, where it is not the calendar's: a holiday. */
+  special: Map<number, number>
+  /** What each weekday is to weekdays in general: weekday (0 Sunday) * BINS_PER_DAY + bin of the local day. */
+  weekdays: Float32Array
+}
+
+export function createCalendar(): Calendar {
+  return { special: new Map(), weekdays: new Float32Array(7 * BINS_PER_DAY).fill(1) }
+}
 
 /** Class of a day: 0 weekday, 1 Saturday, 2 Sunday or holiday. `special`: local day number -> class, where it is not the calendar's. */
 export function dayClass(day: number, weekday: number, special: ReadonlyMap<number, number>): number {
@@ -10,6 +35,7 @@ export function dayClass(day: number, weekday: number, special: ReadonlyMap<numb
 
 interface DayRow {
   day: number
+  weekday: number
   cls: number
   v: Float64Array
 }
@@ -21,7 +47,7 @@ function rows(d: District, toBin: number, special: ReadonlyMap<number, number>):
     const { day, slot, weekday } = localBin(d.timezone, b)
     let r = out.get(day)
     if (r === undefined) {
-      r = { day, cls: dayClass(day, weekday, special), v: new Float64Array(BINS_PER_DAY).fill(Number.NaN) }
+      r = { day, weekday, cls: dayClass(day, weekday, special), v: new Float64Array(BINS_PER_DAY).fill(Number.NaN) }
       out.set(day, r)
     }
     if (maskAt(d, b) === 0) r.v[slot] = netAt(d, b)
@@ -41,23 +67,30 @@ export function smooth(v: Float64Array, times: number): Float64Array {
   return a
 }
 
-/** Mean of values at a slot over days, each divided by its day's level; holes take the mean of their neighbours by smoothing later. */
+/** Mean of values at a slot over days, each divided by its day's level; NaN where no day was seen. */
 function shapeOf(list: readonly DayRow[], levels: readonly number[]): Float64Array {
   const shape = new Float64Array(BINS_PER_DAY)
   for (let i = 0; i < BINS_PER_DAY; i++) {
     const values = list.map((r, k) => (r.v[i] as number) / (levels[k] as number)).filter((x) => Number.isFinite(x))
     shape[i] = values.length === 0 ? Number.NaN : trimmedMean(values, values.length >= 5 ? 0.15 : 0)
   }
-  for (let i = 0; i < BINS_PER_DAY; i++) {
-    if (Number.isFinite(shape[i])) continue
-    const near: number[] = []
-    for (let k = -4; k <= 4; k++) {
-      const v = shape[(i + k + BINS_PER_DAY) % BINS_PER_DAY] as number
-      if (Number.isFinite(v)) near.push(v)
-    }
-    shape[i] = median(near)
-  }
   return shape
+}
+
+/** Holes filled linearly between their neighbours on the clock's circle; all NaN stays so. */
+function filled(v: Float64Array): Float64Array {
+  const n = v.length
+  const out = v.slice()
+  for (let i = 0; i < n; i++) {
+    if (Number.isFinite(v[i])) continue
+    let back = 1
+    while (back < n && !Number.isFinite(v[(i - back + n) % n])) back += 1
+    let ahead = 1
+    while (ahead < n && !Number.isFinite(v[(i + ahead) % n])) ahead += 1
+    const w = back / (back + ahead)
+    out[i] = (v[(i - back + n) % n] as number) * (1 - w) + (v[(i + ahead) % n] as number) * w
+  }
+  return out
 }
 
 /** Level of each day against a shape: ratio of sums over the slots that were seen. */
@@ -90,7 +123,7 @@ function learnWeekday(d: District, toBin: number, special: ReadonlyMap<number, n
   const first = new Float64Array(BINS_PER_DAY)
   for (let i = 0; i < BINS_PER_DAY; i++) first[i] = median(weekdays.map((r) => r.v[i] as number))
   let levels = levelsOf(weekdays, first)
-  let shape = smooth(shapeOf(weekdays, levels), 2)
+  let shape = smooth(filled(shapeOf(weekdays, levels)), 2)
   levels = levelsOf(weekdays, shape)
   const level = trimmedMean(levels, levels.length >= 5 ? 0.1 : 0)
   shape = shape.map((x) => x * level)
@@ -103,8 +136,8 @@ const MINIMUM_FLOW_SHARE = 0.02
  * Learns profiles and noise of all districts from what lies before `toBin`. Districts with too little keep what they have.
  * @returns the zones that now have a baseline.
  */
-export function learn(districts: readonly District[], toBin: number, special: ReadonlyMap<number, number>): string[] {
-  const learnt = districts.map((d) => learnWeekday(d, toBin, special)).filter((x) => x !== undefined)
+export function learn(districts: readonly District[], toBin: number, calendar: Calendar): string[] {
+  const learnt = districts.map((d) => learnWeekday(d, toBin, calendar.special)).filter((x) => x !== undefined)
   const pooled = Array.from({ length: DAY_CLASSES }, (_, cls) => (cls === 0 ? undefined : pooledRatio(learnt, cls)))
   for (const l of learnt) {
     const { d, base } = l
@@ -123,7 +156,24 @@ export function learn(districts: readonly District[], toBin: number, special: Re
     }
     learnBalance(d, Math.floor(toBin / BINS_PER_HOUR))
   }
+  if (learnt.length >= 3) learnWeekdays(learnt, calendar)
   return learnt.map((l) => l.d.zone)
+}
+
+/** How much a Monday differs from weekdays in general, sd of the log ratio. */
+const WEEKDAY_SPREAD = 0.03
+
+/** Mondays are not Fridays, in all districts alike: one ratio for the town, believed as far as its noise allows. */
+function learnWeekdays(learnt: readonly Learnt[], calendar: Calendar): void {
+  const noise = learnt.reduce((a, l) => a + l.d.noise.hourSd ** 2 + l.d.noise.daySd ** 2 + l.d.noise.white / 6, 0) / learnt.length
+  for (let weekday = 1; weekday <= 5; weekday++) {
+    const only = learnt.map((l) => ({ ...l, list: l.list.filter((r) => r.cls === 0 && r.weekday === weekday) }))
+    const ratio = pooledRatio(only, 0)
+    const days = only.reduce((a, l) => a + l.list.length, 0)
+    const w = WEEKDAY_SPREAD ** 2 / (WEEKDAY_SPREAD ** 2 + noise / Math.max(1, days))
+    for (let i = 0; i < BINS_PER_DAY; i++)
+      calendar.weekdays[weekday * BINS_PER_DAY + i] = ratio === undefined ? 1 : Math.exp(w * Math.log(Math.max(0.5, Math.min(2, ratio[i] as number))))
+  }
 }
 
 /** What a kind of day is to weekdays over all districts together: sum over sum, smoothed over about an hour. */
@@ -152,11 +202,15 @@ const CLASS_SPREAD = 0.08
 
 function bentRatio(l: Learnt, own: readonly DayRow[], pooled: Float64Array | undefined, noise: Noise): Float64Array | undefined {
   if (own.length === 0) return pooled
-  const shape = shapeOf(own, own.map(() => 1))
-  const ratio = smooth(
-    shape.map((v, i) => v / (l.base[i] as number)),
-    8,
+  const shape = shapeOf(
+    own,
+    own.map(() => 1),
   )
+  const seen = shape.map((v, i) => {
+    const r = v / (l.base[i] as number)
+    return Number.isFinite(r) || pooled === undefined ? r : (pooled[i] as number)
+  })
+  const ratio = smooth(filled(seen), 8)
   if (pooled === undefined) return ratio
   const n = own.length
   const noiseVar = noise.hourSd ** 2 + noise.white / 6
@@ -174,24 +228,45 @@ function noiseOf(l: Learnt, typical: number): Noise {
   const daySd = Math.sqrt((DAY_PRIOR_WEIGHT * DAY_PRIOR_SD ** 2 + spread) / (DAY_PRIOR_WEIGHT + Math.max(1, n - 1)))
   // White noise from second differences over sqrt(scale): what an hour's mood cannot do within three bins.
   const second: number[] = []
-  const hourly: number[] = []
+  // Relative deviations and their products half an hour to an hour apart, where white noise has no part.
+  let product = 0
+  let pairs = 0
   for (const [k, r] of l.weekdays.entries()) {
     const level = l.levels[k] as number
-    const rel = (i: number) => ((r.v[i] as number) - (l.base[i] as number) * level) / typical
-    const scale = (i: number) => (l.base[i] as number) / typical
-    for (let i = 1; i < BINS_PER_DAY - 1; i++) second.push((rel(i) - (rel(i - 1) + rel(i + 1)) / 2) / Math.sqrt(Math.max(scale(i), 0.05)))
-    for (let i = 0; i + 3 < BINS_PER_DAY; i += 4) {
-      let sum = 0
-      for (let j = i; j < i + 4; j++) sum += rel(j) / scale(j)
-      hourly.push(sum / 4)
+    const rel = Float64Array.from(r.v, (v, i) => v / (l.base[i] as number) / level - 1)
+    const spread = madSd(rel)
+    for (let i = 1; i < BINS_PER_DAY - 1; i++) {
+      const d2 = (rel[i] as number) - ((rel[i - 1] as number) + (rel[i + 1] as number)) / 2
+      second.push(d2 * Math.sqrt(Math.max((l.base[i] as number) / typical, 0.05)))
+    }
+    for (const lag of MOOD_LAGS) {
+      for (let i = 0; i + lag < BINS_PER_DAY; i++) {
+        const p = cut(rel[i] as number, 3 * spread) * cut(rel[i + lag] as number, 3 * spread)
+        if (!Number.isFinite(p)) continue
+        product += p
+        pairs += 1
+      }
     }
   }
-  // Days share one shape estimated from themselves: n / (n - 1).
+  // Days share one shape estimated from themselves: n / (n - 1). Taking out the day's level takes out part of the mood as well.
   const own = n / Math.max(1, n - 1)
   const white = Math.max(0.004 ** 2, madSd(second.filter(Number.isFinite)) ** 2 * (2 / 3) * own)
-  const total = madSd(hourly.filter(Number.isFinite)) ** 2 * own
-  const hourSd = Math.sqrt(Math.min(0.12 ** 2, Math.max(0.015 ** 2, total - white / 4)))
-  return { white, hourSd, daySd }
+  const kept = MOOD_LAGS.reduce((a, lag) => a + Math.exp(-lag / BINS_PER_HOUR / MOOD_TAU_H), 0) / MOOD_LAGS.length - (2 * MOOD_TAU_H) / 24
+  const mood = pairs === 0 ? 0 : ((product / pairs) * own) / kept
+  const hourSd = Math.sqrt(Math.min(0.2 ** 2, Math.max(0.015 ** 2, mood)))
+  return { white, hourSd, daySd, tail: tailOf(second) }
+}
+
+/** Half an hour to an hour. */
+const MOOD_LAGS = [2, 3, 4]
+
+function cut(v: number, limit: number): number {
+  return Math.max(-limit, Math.min(limit, v))
+}
+
+/** Use comes in draws: small districts have more large positive deviations than a normal law knows. */
+function tailOf(noise: readonly number[]): number {
+  return Math.max(1, Math.min(2, quantile(noise, 0.99) / 2.326 / madSd(noise)))
 }
 
 /** Base and noise of the water balance, where registers cover the district. */
@@ -217,5 +292,5 @@ function learnBalance(d: District, toHour: number): void {
   const total = madSd(loss) ** 2 / d.typical ** 2
   const means = [...days.values()].filter((x) => x.length >= 12).map((x) => median(x) / d.typical)
   const daySd = Math.max(0.003, means.length >= 3 ? madSd(means) : 0.005)
-  d.balanceNoise = { white, hourSd: Math.sqrt(Math.max(0.003 ** 2, total - white)), daySd }
+  d.balanceNoise = { white, hourSd: Math.sqrt(Math.max(0.003 ** 2, total - white)), daySd, tail: 1 }
 }

@@ -36,6 +36,8 @@ export interface Noise {
   white: number
   hourSd: number
   daySd: number
+  /** How much heavier than normal the upper tail of single bins is; 1 or more. */
+  tail: number
 }
 
 export interface District {
@@ -72,6 +74,8 @@ export interface District {
   stale: boolean
   staleBalance: boolean
   leaks: OpenLeak[]
+  /** Bins at which the size of the known leaks may have jumped: their onsets, and falls. */
+  jumps: number[]
   /** No onset before this bin is tested any more: what came before was found and is over. */
   testFrom: number
   /** Findings ended lately, for links: id and end. */
@@ -80,27 +84,75 @@ export interface District {
   holdReason: string
 }
 
-export const DEFAULT_NOISE: Noise = { white: 0.02 ** 2, hourSd: 0.03, daySd: 0.025 }
+export const DEFAULT_NOISE: Noise = { white: 0.02 ** 2, hourSd: 0.03, daySd: 0.025, tail: 1 }
 
-export function wanderOf(n: Noise, stepH: number, levelSd: number): WanderModel {
+/** How long an hour's mood lasts: correlation falls to 1/e. */
+export const MOOD_TAU_H = 1.2
+
+/** A burst keeps its size but for pressure; a leak may grow to full size in days. */
+function knownDrift(leaks: readonly OpenLeak[]): number {
+  return leaks.some((l) => l.kind === 'leak') ? 0.02 : 0.005
+}
+
+export function wanderOf(n: Noise, stepH: number, levelSd: number, leaks: readonly OpenLeak[] = []): WanderModel {
   return {
-    stepH, levelSd, levelDriftSdPerDay: 0.004, daySd: n.daySd, dayTauH: 24, hourSd: n.hourSd, hourTauH: 1.2, knownDriftSdPerDay: 0.03,
+    stepH,
+    levelSd,
+    levelDriftSdPerDay: 0.004,
+    daySd: n.daySd,
+    dayTauH: 24,
+    hourSd: n.hourSd,
+    hourTauH: MOOD_TAU_H,
+    knownDriftSdPerDay: knownDrift(leaks),
   }
 }
 
-export function balanceModel(n: Noise): WanderModel {
+export function balanceModel(n: Noise, leaks: readonly OpenLeak[] = []): WanderModel {
   return {
-    stepH: 1, levelSd: 0.02, levelDriftSdPerDay: 0.001, daySd: n.daySd, dayTauH: 24, hourSd: n.hourSd, hourTauH: 3, knownDriftSdPerDay: 0.03,
+    stepH: 1,
+    levelSd: 0.02,
+    levelDriftSdPerDay: 0.001,
+    daySd: n.daySd,
+    dayTauH: 24,
+    hourSd: n.hourSd,
+    hourTauH: 3,
+    knownDriftSdPerDay: knownDrift(leaks),
   }
 }
 
 export function createDistrict(zone: string): District {
   const model = wanderOf(DEFAULT_NOISE, 0.25, 0.02)
   return {
-    zone, meters: [], signs: [], fullyMetered: false, warmupUntilMs: 0, timezone: 'UTC', net: new Float32Array(RING).fill(Number.NaN), mask: new Uint8Array(RING),
-    metered: new Float32Array(RING_HOURS).fill(Number.NaN), excess: new Float32Array(RING_HOURS), firstBin: -1, newestBin: -1, newestHour: -1,
-    nextBin: -1, nextHour: -1, typical: 0, profile: new Float32Array(DAY_CLASSES * BINS_PER_DAY), days: [0, 0, 0], noise: { ...DEFAULT_NOISE }, filter: createStepFilter(model),
-    balanceBase: 0, balanceNoise: { ...DEFAULT_NOISE }, balance: createStepFilter(model), stale: false, staleBalance: false, leaks: [], testFrom: 0, ended: [], holdReason: '',
+    zone,
+    meters: [],
+    signs: [],
+    fullyMetered: false,
+    warmupUntilMs: 0,
+    timezone: 'UTC',
+    net: new Float32Array(RING).fill(Number.NaN),
+    mask: new Uint8Array(RING),
+    metered: new Float32Array(RING_HOURS).fill(Number.NaN),
+    excess: new Float32Array(RING_HOURS),
+    firstBin: -1,
+    newestBin: -1,
+    newestHour: -1,
+    nextBin: -1,
+    nextHour: -1,
+    typical: 0,
+    profile: new Float32Array(DAY_CLASSES * BINS_PER_DAY),
+    days: [0, 0, 0],
+    noise: { ...DEFAULT_NOISE },
+    filter: createStepFilter(model),
+    balanceBase: 0,
+    balanceNoise: { ...DEFAULT_NOISE },
+    balance: createStepFilter(model),
+    stale: false,
+    staleBalance: false,
+    leaks: [],
+    jumps: [],
+    testFrom: 0,
+    ended: [],
+    holdReason: '',
   }
 }
 
@@ -158,7 +210,8 @@ export function maskAt(d: District, bin: number): number {
 }
 
 export function maskBins(d: District, from: number, to: number, mask: number): void {
-  for (let b = Math.max(from, d.newestBin - RING + 1); b <= Math.min(to, d.newestBin); b++) d.mask[b % RING] = (d.mask[b % RING] as number) | mask
+  for (let b = Math.max(from, d.newestBin - RING + 1); b <= Math.min(to, d.newestBin); b++)
+    d.mask[b % RING] = (d.mask[b % RING] as number) | mask
 }
 
 /** Loss of an hour: inflow minus what registers took, m3/h; NaN when unknown. */

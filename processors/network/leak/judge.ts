@@ -1,8 +1,22 @@
 // One district, one bin: feed the tests, look for a step, and ask whether something other than a leak explains it better.
 import { normalQuantile } from '../../statistics/robust.ts'
-import { advance, createStepFilter, dropOnsets, explain, followKnown, forgetKnown, likeliestStep, type Observation, type StepFilter, type StepFound, strongestStep, type WanderModel } from '../../statistics/step-filter.ts'
+import {
+  advance,
+  createStepFilter,
+  dropOnsets,
+  explain,
+  followKnown,
+  forgetKnown,
+  type Observation,
+  type StepFilter,
+  type StepFound,
+  strongestFall,
+  strongestStep,
+  type WanderModel,
+} from '../../statistics/step-filter.ts'
+import type { Calendar } from './baseline.ts'
 import { type Common, expectedAt } from './common.ts'
-import { balanceModel, BINS_PER_DAY, BINS_PER_HOUR, type District, hourOf, lossAt, MASK, maskAt, netAt, wanderOf } from './district.ts'
+import { BINS_PER_DAY, BINS_PER_HOUR, balanceModel, type District, hourOf, lossAt, MASK, maskAt, netAt, wanderOf } from './district.ts'
 
 /** How far back an onset may lie. */
 export const LOOKBACK_DAYS = 10
@@ -29,11 +43,11 @@ export function thresholdOf(falsePerMonth: number, stepH: number): (ageBins: num
 }
 
 export function inflowModel(d: District): WanderModel {
-  return wanderOf(d.noise, 1 / BINS_PER_HOUR, LEVEL_SD)
+  return wanderOf(d.noise, 1 / BINS_PER_HOUR, LEVEL_SD, d.leaks)
 }
 
-export function observe(d: District, bin: number, special: ReadonlyMap<number, number>, common: Common): Observation {
-  const { flow, days } = expectedAt(d, bin, special)
+export function observe(d: District, bin: number, calendar: Calendar, common: Common): Observation {
+  const { flow, days } = expectedAt(d, bin, calendar)
   const scale = flow / d.typical
   const masked = maskAt(d, bin) !== 0
   const net = masked ? Number.NaN : netAt(d, bin)
@@ -41,14 +55,15 @@ export function observe(d: District, bin: number, special: ReadonlyMap<number, n
     bin,
     residual: (net - flow * (1 + common.value)) / d.typical,
     scale,
-    variance: d.noise.white * Math.max(scale, 0.05) + common.variance * scale * scale,
-    unsure: Math.sqrt(1 + 1 / Math.max(1, days)),
+    variance: d.noise.white * Math.max(scale, 0.05),
+    unsure: Math.sqrt(1 + 1 / Math.max(1, days) + common.added),
+    shared: Math.sqrt(1 + common.added),
   }
 }
 
 export function observeBalance(d: District, hour: number): Observation {
   const loss = lossAt(d, hour)
-  return { bin: hour, residual: (loss - d.balanceBase) / d.typical, scale: 1, variance: d.balanceNoise.white, unsure: 1 }
+  return { bin: hour, residual: (loss - d.balanceBase) / d.typical, scale: 1, variance: d.balanceNoise.white, unsure: 1, shared: 1 }
 }
 
 /** Onsets thin out with age: half-hours for a day, hours for four, three hours beyond. */
@@ -68,12 +83,23 @@ export function feed(f: StepFilter, m: WanderModel, o: Observation, opens: boole
   advance(f, m, o, test)
 }
 
-export { createStepFilter, explain, forgetKnown, likeliestStep, strongestStep, balanceModel }
 export type { StepFound }
+export { balanceModel, createStepFilter, explain, forgetKnown, strongestFall, strongestStep }
 
+export interface Rivals {
+  leak: { z: number; size: number; sd: number }
+  /** Slow growth since long before the onset. */
+  ramp: { z: number; size: number }
+  /** The strongest of: extra use in the same hours of every night; demand grown in proportion; a draw that has ended. */
+  nightShift: Rival
+  growth: Rival
+  draw: Rival
+}
+
+/** `beside`: z of the leak when the rival is allowed as well. */
 export interface Rival {
-  name: 'night_shift' | 'demand_growth' | 'draw'
   z: number
+  beside: number
 }
 
 /** Local hours at which a night shift or night irrigation may begin and end. */
@@ -90,7 +116,7 @@ export function rivals(
   observations: readonly Observation[],
   step: StepFound,
   by: { timezone: string; perHour: number; nights: boolean },
-): { leak: { z: number; size: number; sd: number }; ramp: { z: number; size: number }; nightShift: number; growth: number } {
+): Rivals {
   const { perHour } = by
   const scaleOf = new Map(observations.map((o) => [o.bin, o.scale]))
   const last = observations.at(-1)?.bin ?? step.onset
@@ -103,27 +129,43 @@ export function rivals(
     }
     return h
   }
-  const shapes: ((bin: number) => number)[] = [
-    (b) => (b >= step.onset ? 1 : 0),
-    (b) => (b >= step.onset ? (scaleOf.get(b) ?? 1) : 0),
-  ]
+  const shapes: ((bin: number) => number)[] = [(b) => (b >= step.onset ? 1 : 0), (b) => (b >= step.onset ? (scaleOf.get(b) ?? 1) : 0)]
   const age = last - step.onset + 1
   for (const share of [0.5, 1, 2]) {
     const from = step.onset - age * share
     shapes.push((b) => (b > from ? ((b - from) / (last - from)) ** 1.5 : 0))
   }
   const ramps = shapes.length
+  for (const gone of [1, 2, 3, 4, 6, 8, 12, 16, 24]) {
+    const end = last - gone
+    if (end >= step.onset) shapes.push((b) => (b >= step.onset && b <= end ? 1 : 0))
+  }
+  const draws = shapes.length
   if (by.nights) {
+    // This night alone, which is all that is known of a first one.
+    for (const s of SHIFT_START) {
+      let from = last
+      while (from > last - 14 * perHour && localHourOf(from) !== s) from -= 1
+      while (localHourOf(from - 1) === s) from -= 1
+      if (localHourOf(from) === s) shapes.push((b) => (b >= from && (localHourOf(b) >= 19 || localHourOf(b) < 7) ? 1 : 0))
+    }
     const night = (n: number) => step.onset - n * 24 * perHour - 6 * perHour
     for (const n of [0, 1, 2, 4]) {
       const from = night(n)
-      for (const s of SHIFT_START) for (const e of SHIFT_END) shapes.push((b) => (b >= from && (localHourOf(b) >= s || localHourOf(b) < e) ? 1 : 0))
+      for (const s of SHIFT_START)
+        for (const e of SHIFT_END) shapes.push((b) => (b >= from && (localHourOf(b) >= s || localHourOf(b) < e) ? 1 : 0))
     }
   }
   const found = explain(start, m, observations, shapes)
-  const zs = found.slice(ramps).map((x) => x.z)
-  const ramp = found.slice(2, ramps).reduce((a, b) => (b.z > a.z ? b : a))
-  return { leak: found[0] as { z: number; size: number; sd: number }, ramp, nightShift: Math.max(0, ...zs), growth: (found[1] as { z: number }).z }
+  const none: Rival = { z: 0, beside: (found[0] as Rival).z }
+  const top = (from: number, to: number) => found.slice(from, to).reduce<Rival>((a, x) => (x.z > a.z ? x : a), none)
+  return {
+    leak: found[0] as { z: number; size: number; sd: number },
+    ramp: found.slice(2, ramps).reduce((a, b) => (b.z > a.z ? b : a)),
+    nightShift: top(draws, found.length),
+    growth: found[1] as Rival,
+    draw: top(ramps, draws),
+  }
 }
 
 export function binsBack(d: District, bin: number): number {
