@@ -150,6 +150,18 @@ test('a gateway that comes and goes is told to its zones; a kept status is seen 
   expect(p.child.exitCode).toBeNull()
 })
 
+test('where a crew is goes to its topic, if the crew is known', async () => {
+  space = await servers.isolate()
+  await setRegistry(space.postgresUrl, [...FEATURES, feature({ id: 'CREW-1', kind: 'crew', skills: ['water'] })])
+  await again()
+  const fix = { _type: 'location', lat: 47.37, lon: 8.54, tst: Math.floor(Date.now() / 1000), batt: 80 }
+  for (const crew of ['CREW-1', 'CREW-X']) await client.publishAsync(`crews/${crew}`, JSON.stringify(fix), { qos: 1 })
+  const crews = async () => (await readTopic(servers.kafka.brokers, `${space.prefix}crews`)).map((r) => JSON.parse(r.value.toString()))
+  await vi.waitUntil(async () => (await crews()).length === 1 && (await quarantine()).length === 1, { timeout: 10_000, interval: 200 })
+  expect(await crews()).toMatchObject([{ crew: 'CREW-1', lon: 8.54, lat: 47.37, batteryPct: 80, accuracyM: null, tsMs: fix.tst * 1000 }])
+  expect(await quarantine()).toMatchObject([{ reason: 'unknown_device', device: 'CREW-X' }])
+})
+
 test('a change of the registry reaches the log before the readings that need it', async () => {
   const p = await started()
   await send('G-3', { readings: [aReading('W-3', 1)] })
