@@ -84,15 +84,16 @@ function feederWants(s: OutageState, e: Interruption, ctx: Ctx): Want[] {
   const startMs = Math.min(...(exact.length > 0 ? exact : dark).map((p) => p.startMs))
   const endMs = ended(e) ? Math.max(...dark.map((p) => p.endMs)) : 0
   const scope: Scope = { type: 'feeder', id: ctx.zone.def.zone }
-  const back = dark.some((p) => p.endMs > 0)
+  const back = dark.filter((p) => p.endMs > 0).length
   const want: Want = {
     scope,
     startMs,
     endMs,
-    members: dark.flatMap((p) => allCustomers(s, p)),
+    // Those still dark; when all are back, those that were.
+    members: dark.filter((p) => endMs > 0 || p.endMs === 0).flatMap((p) => allCustomers(s, p)),
     parent: undefined,
     left: false,
-    reason: endMs > 0 ? 'restored' : back ? 'partly-restored' : mainReason(dark),
+    reason: endMs > 0 ? 'restored' : back > 0 ? 'partly-restored' : mainReason(dark),
   }
   return [want, ...dark.flatMap((p) => leftWants(s, e, p, want, ctx)), ...premiseWants(s, e, ctx)]
 }
@@ -137,7 +138,7 @@ function leftWants(s: OutageState, e: Interruption, p: Part, parent: Want, ctx: 
   for (const [i, m] of customers(s, p)) {
     const scope: Scope = { type: 'premise', id: s.meters.ids[i] as string }
     const known = e.said.has(keyOf(scope))
-    const left = m.gaspMs > 0 || m.silentFromMs > 0 ? leftBehind(s, p, i, m, ctx.nowMs, ctx.settings) && gatewayWorks(s, i, p.endMs) : false
+    const left = m.gaspMs + m.silentFromMs > 0 && leftBehind(s, p, i, m, ctx.nowMs, ctx.settings)
     // What brought it back must be later than the first read after the end, or the message than the others'.
     const longer =
       m.backBy === 'event' ? m.backMs > p.endMs + ctx.settings.joinS * 1000 : m.backMs > p.endMs + 1.5 * (s.meters.stepMs[i] as number)
@@ -145,12 +146,6 @@ function leftWants(s: OutageState, e: Interruption, p: Part, parent: Want, ctx: 
     out.push({ scope, startMs: p.startMs, endMs: m.backMs, members: [[i, m]], parent: idOf(e, parent), reason: 'left-behind', left: true })
   }
   return out
-}
-
-/** Someone else was heard through its gateway after `sinceMs`. */
-function gatewayWorks(s: OutageState, i: number, sinceMs: number): boolean {
-  const g = s.gateways[s.meters.gateway[i] as number]
-  return g !== undefined && g.heardMs > sinceMs + (s.meters.stepMs[i] as number)
 }
 
 function premiseWants(s: OutageState, e: Interruption, ctx: Ctx): Want[] {
@@ -229,7 +224,8 @@ function say(s: OutageState, e: Interruption, w: Want, tallies: ReadonlyMap<numb
     evidence.unshift({ what: 'planned-operation', note: planned.note, from: toIso(planned.startMs), to: toIso(planned.endMs) })
   const affected = w.members.map(([i]) => i).sort((a, b) => a - b)
   const size: Record<string, number> = { meters: affected.length }
-  if (w.scope.type === 'feeder') size.transformers = [...e.parts.values()].filter((p) => p.verdict === 'dark').length
+  if (w.scope.type === 'feeder')
+    size.transformers = [...e.parts.values()].filter((p) => p.verdict === 'dark' && (w.endMs > 0 || p.endMs === 0)).length
   if (w.endMs > 0) size.minutes = Math.round((w.endMs - w.startMs) / 6000) / 10
   const usual = expectedMinutes(s)
   if (w.endMs === 0 && usual !== undefined && w.scope.type !== 'premise') size.usualMinutes = usual

@@ -171,8 +171,15 @@ export function ended(e: Interruption): boolean {
   return true
 }
 
-/** Dark in spite of the transformer being back, for long enough that its next read should have come. */
+/**
+ * Dark in spite of the transformer being back: its next read is overdue although its gateway, heard all the while since then, would
+ * have brought it.
+ */
 export function leftBehind(s: OutageState, part: Part, i: number, m: MemberState, nowMs: number, cfg: OutageSettings): boolean {
   if (part.verdict !== 'dark' || part.endMs === 0 || !isDark(m) || m.backMs > 0 || s.meters.role[i] === CHECK) return false
-  return nowMs >= part.endMs + (s.meters.stepMs[i] as number) + usualAgeMs(s.meters, i, cfg)
+  const g = s.gateways[s.meters.gateway[i] as number]
+  if (g === undefined || g.offlineMs > 0 || g.silentMs > 0) return false
+  const fromMs = Math.max(part.endMs, g.sinceMs)
+  const step = s.meters.stepMs[i] as number
+  return g.heardMs > fromMs + step && nowMs >= fromMs + step + usualAgeMs(s.meters, i, cfg)
 }
