@@ -5,7 +5,7 @@ import type { Log } from '#runtime/log.ts'
 import { createMqttPool, type MqttMessage, type MqttPool, type MqttPoolOptions, type MqttStats } from '#runtime/mqtt.ts'
 import type { Pool } from '#runtime/postgres.ts'
 import { followSessions, openRetiring } from './left-sessions.ts'
-import type { Settings } from './settings.ts'
+import { defaultSources, type Settings } from './settings.ts'
 import { filterCovers, filtersOverlap } from './topic-filter.ts'
 
 export const RECEIVE_MAXIMUM = 500
@@ -43,13 +43,19 @@ export interface MqttSourceOptions {
   staleS?: number
 }
 
-/** The filters to subscribe to: those that another one covers are left out, because the broker would send their messages twice. */
+/**
+ * The filters to subscribe to: those that another one covers are left out, because the broker would send their messages twice. Where two
+ * overlap in part a message can still come twice; the folds recognise it, and who configured it is told. (The usual topics of all formats
+ * overlap only in names that nobody uses.)
+ */
 export function subscriptionFilters(settings: Settings, log: Pick<Log, 'warn'>): string[] {
   const topics = [...new Set(settings.sources.map((s) => s.topic))]
   const kept = topics.filter((t) => !topics.some((o) => o !== t && filterCovers(o, t)))
+  const usual = new Set(defaultSources().map((s) => s.topic))
   for (const [i, a] of kept.entries()) {
     for (const b of kept.slice(i + 1)) {
-      if (filtersOverlap(a, b)) log.warn({ filters: [a, b] }, 'two sources overlap: a message under both comes twice')
+      if (filtersOverlap(a, b) && !(usual.has(a) && usual.has(b)))
+        log.warn({ filters: [a, b] }, 'two sources overlap: a message under both comes twice')
     }
   }
   return kept

@@ -23,6 +23,7 @@ test.each([
   ['a/+', 'a/b', true],
   ['a/b', 'a/+', false],
   ['#', 'x', true],
+  ['#', '$SYS/x', false],
 ])('%s covers %s', (outer, inner, expected) => {
   expect(filterCovers(outer, inner)).toBe(expected)
 })

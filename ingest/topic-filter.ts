@@ -12,8 +12,15 @@ export function filterMatches(filter: string, topic: string): boolean {
   return f.length === t.length
 }
 
+/** One is about `$` topics and the other begins with a wildcard, which does not reach them. */
+function apart(a: string, b: string): boolean {
+  const wild = (f: string) => f.startsWith('+') || f.startsWith('#')
+  return (a.startsWith('$') && wild(b)) || (b.startsWith('$') && wild(a))
+}
+
 /** True when every topic under `inner` is also under `outer`: subscribing to both would bring messages twice. */
 export function filterCovers(outer: string, inner: string): boolean {
+  if (apart(outer, inner)) return false
   const o = outer.split('/')
   const n = inner.split('/')
   for (let i = 0; i < o.length; i++) {
@@ -25,6 +32,7 @@ export function filterCovers(outer: string, inner: string): boolean {
 
 /** True when some topic is under both. */
 export function filtersOverlap(a: string, b: string): boolean {
+  if (apart(a, b)) return false
   const x = a.split('/')
   const y = b.split('/')
   for (let i = 0; ; i++) {

@@ -35,7 +35,7 @@ const MESSAGE_OVERHEAD = 512
 export const KEEPALIVE_S = 30
 const RECONNECT_MS = 1_000
 const CONNECT_MS_MAX = 10_000
-const RESUBSCRIBE_MS = 5_000
+const RESUBSCRIBE_MS = 30_000
 const WATCHDOG_INTERVAL_MS = 30_000
 const CLOSE_MS_MAX = 2_000
 const SESSION_TAKEN_OVER = 0x8e
@@ -185,19 +185,16 @@ export class Connection {
       clearTimeout(this.#resubscribe)
       this.#resubscribe = setTimeout(() => this.client.connected && this.#subscribe(), RESUBSCRIBE_MS)
     }
-    this.client.subscribe([...filters, ...own], { qos, rap: false, rh: 0 }, (error, granted) => {
+    this.client.subscribe([...filters, ...own], { qos, rap: false, rh: 0 }, (error, asked = [], suback) => {
       if (this.#closing) return
-      if (error !== null) {
-        // The connection closed meanwhile: the next one subscribes.
-        if (this.client.connected) again(error.message)
-        return
-      }
-      const refused = (granted ?? []).filter((g) => g.qos >= FIRST_REFUSAL_CODE).map((g) => g.topic)
-      if (refused.some((t) => t !== this.#echoTopic)) {
-        again(`refused: ${refused.join(', ')}`)
-        return
-      }
-      this.#isReady()
+      const codes = (suback?.granted ?? []) as number[]
+      const refused = asked.filter((s, i) => (codes[i] ?? 0) >= FIRST_REFUSAL_CODE && s.topic !== this.#echoTopic).map((s) => s.topic)
+      // Without a refusal an error means that the connection closed meanwhile; the next one subscribes.
+      if (refused.length > 0) again(`the broker refuses ${refused.join(', ')}`)
+      else if (error !== null && this.client.connected) again(error.message)
+      // What is granted works; ingest is not to stand still for the rest.
+      const works = codes.length > 0 && refused.length < filters.length
+      if (works && !this.ready) this.#isReady()
     })
   }
 

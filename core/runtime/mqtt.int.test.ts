@@ -182,6 +182,18 @@ test('a broker that only hangs up on the elder of two is noticed by its pattern'
   await vi.waitUntil(() => error.mock.calls.some(([, text]) => /another ingest/.test(text as string)))
 }, 30_000)
 
+test('a filter that the broker refuses is told, and the others work', async () => {
+  const error = vi.fn()
+  proxy.subackCodes = [0x87, 1]
+  const log = { ...silentLog, info: () => undefined, warn: () => undefined, error }
+  const { pool: p, got } = pool({ filters: ['not/for/us', topic], log })
+  await subscribed(p)
+  await publish(3)
+  await count(got, 3)
+  p.acknowledge(got)
+  expect(error.mock.calls).toMatchObject([[{ problem: 'the broker refuses not/for/us' }, 'cannot subscribe']])
+})
+
 test('a pool shares the messages', async () => {
   const { pool: p, got } = pool({ connections: 4 })
   await subscribed(p)
@@ -198,6 +210,8 @@ interface Proxy {
   pubacks: number[]
   publishes: number[]
   swallowPublishes: boolean
+  /** Instead of what the broker granted. */
+  subackCodes: number[] | undefined
   /** Writes a packet to every client as if the broker sent it. */
   tellClients(packet: Packet): void
   cut(): void
@@ -219,6 +233,7 @@ async function startProxy(port: number): Promise<Proxy> {
       parser.on('packet', seen)
       parser.on('packet', (p) => {
         if (from === broker && p.cmd === 'publish' && state.swallowPublishes) return
+        if (p.cmd === 'suback' && state.subackCodes !== undefined) p.granted = state.subackCodes
         to.write(packets.generate(p, { protocolVersion: 5 }))
       })
       from.on('data', (d) => parser.parse(d))
@@ -233,6 +248,7 @@ async function startProxy(port: number): Promise<Proxy> {
     pubacks: [],
     publishes: [],
     swallowPublishes: false,
+    subackCodes: undefined,
     tellClients: (packet) => {
       for (const c of clients) c.write(packets.generate(packet, { protocolVersion: 5 }))
     },
