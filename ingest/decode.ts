@@ -152,4 +152,6 @@ function rename(d: Decoded, aliases: ReadonlyMap<string, string>): void {
       if (name !== undefined) entry.device = name
     }
   }
+  const crew = d.position === undefined ? undefined : aliases.get(d.position.crew)
+  if (d.position !== undefined && crew !== undefined) d.position.crew = crew
 }

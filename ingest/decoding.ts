@@ -113,6 +113,7 @@ const UNITS = new Map<string, [Dimension, number]>(
     impgal: ['volume', IMPERIAL_GALLON_M3],
     ft3: ['volume', CUBIC_FOOT_M3],
     cf: ['volume', CUBIC_FOOT_M3],
+    cuft: ['volume', CUBIC_FOOT_M3],
     ccf: ['volume', CUBIC_FOOT_M3 * 100],
     'm3/h': ['flow', 1],
     m3h: ['flow', 1],

@@ -7,22 +7,10 @@
 // Units: keys are free. Canonical quantity names (optionally `_L1`, `_t2`), names that end in a unit (`volume_l`, `pressure_kPa`), or the
 // settings' map: {"keys": {"totalVol": {"quantity": "water_volume_m3", "unit": "L"}}}. Counters without unit are raw counts.
 // Pitfalls: `__proto__` as device name; a device named `ts`; ts in seconds is 1970 and is refused as such, not mended.
-import { isQuantity, type Quantity } from '#model/quantity.ts'
 import { parseIso } from '#model/time.ts'
-import { alarmOfName, alarmsInText, isRaised, normal } from '../alarms.ts'
-import { field, idOf, isObject, type Json, numberOf, Outcome, parseJson, passed, refused, shown, unitOf } from '../decoding.ts'
-import {
-  canonicalOf,
-  ELECTRIC,
-  inOurUnit,
-  isImpossiblePressure,
-  isRawRegister,
-  type Meaning,
-  meaningOf,
-  type Surroundings,
-  unitInName,
-} from '../fields.ts'
-import type { Decoded, Disposition, GatewayFormat, MessageContext } from '../format.ts'
+import { field, idOf, isObject, type Json, numberOf, Outcome, parseJson, passed, refused, shown } from '../decoding.ts'
+import type { Decoded, Disposition, GatewayFormat } from '../format.ts'
+import { FreeValues } from '../free-values.ts'
 
 const OTHERS: readonly (readonly [RegExp, Disposition, string])[] = [
   [/^v1\/gateway\/connect$/, 'session', 'device_connected'],
@@ -46,7 +34,7 @@ export const thingsboard: GatewayFormat = {
     if ('problem' in parsed) return refused('malformed', parsed.problem, payload)
     if (context.retained) return passed('duplicate', 'retained_duplicate')
     const out = new Outcome()
-    const reader = new Reader(out, context)
+    const reader = new Reader(out, context.settings)
     const { value } = parsed
     if (GATEWAY_TELEMETRY.test(context.topic)) {
       if (!isObject(value)) return refused('bad_schema', 'telemetry of a gateway must be an object of devices', payload)
@@ -61,21 +49,9 @@ export const thingsboard: GatewayFormat = {
   },
 }
 
-/** Keys of one entry; more are refused. */
-const KEYS_MAX = 2_000
 const DEVICE_LENGTH_MAX = 200
 
-class Reader {
-  readonly out: Outcome
-  readonly rules: ReadonlyMap<string, Meaning>
-  /** A number was left out because nobody declares its unit. */
-  undeclared = false
-
-  constructor(out: Outcome, context: MessageContext) {
-    this.out = out
-    this.rules = rulesOf(context.settings)
-  }
-
+class Reader extends FreeValues {
   device(name: string, entries: unknown, path: string): void {
     const device = idOf(name)
     if (device === undefined) {
@@ -111,74 +87,6 @@ class Reader {
     }
     this.values(device, values, tsMs, `${path}.values`)
   }
-
-  values(device: string, values: Json, tsMs: number | undefined, path: string): void {
-    const entries = Object.entries(values)
-    const around = surroundingsOf(entries)
-    for (const [key, value] of entries.slice(0, KEYS_MAX))
-      this.value(device, { key, value, tsMs, path: path === '' ? key : `${path}.${key}` }, around)
-    if (entries.length > KEYS_MAX) this.out.refuse('too_large', path, `more than ${KEYS_MAX} keys in one entry`, device, '')
-  }
-
-  value(
-    device: string,
-    { key, value, tsMs, path }: { key: string; value: unknown; tsMs: number | undefined; path: string },
-    around: Surroundings,
-  ): void {
-    if (value === null || value === '') return
-    const meaning = this.rules.get(key) ?? canonicalOf(key) ?? declaredIn(key, around)
-    if (meaning === undefined) {
-      this.other(device, { key, value, tsMs, path })
-      return
-    }
-    const n = numberOf(value)
-    const converted = n === undefined ? undefined : inOurUnit(meaning, n)
-    if (converted === undefined) this.out.refuse('bad_schema', path, `${path.slice(-100)} is not a number`, device, shown(value))
-    else
-      this.out.reading(device, meaning.quantity, converted, {
-        tsMs,
-        phase: meaning.phase,
-        tariff: meaning.tariff,
-        channel: meaning.channel,
-      })
-  }
-
-  /** Alarms, raw counts, and what nobody can tell. */
-  other(device: string, { key, value, tsMs, path }: { key: string; value: unknown; tsMs: number | undefined; path: string }): void {
-    const alarm = alarmOfName(key)
-    if (alarm !== undefined) {
-      if (isRaised(value)) this.out.alarm(alarm, device, tsMs)
-      return
-    }
-    if (typeof value === 'string' && /alarm|status|event|error/i.test(key)) {
-      for (const name of alarmsInText(value)) this.out.alarm(name, device, tsMs)
-      return
-    }
-    const n = numberOf(value)
-    if (n === undefined) return
-    if (isImpossiblePressure(key, n))
-      this.out.refuse('impossible_value', path, `${n} is below a vacuum in every unit of pipe pressure`, device, String(n))
-    else if (isRawRegister(key) && n >= 0) this.out.reading(device, 'register_count', n, { tsMs, channel: key.slice(0, 60) })
-    else this.undeclared = true
-  }
-}
-
-function declaredIn(key: string, around: Surroundings): Meaning | undefined {
-  const found = unitInName(normal(key))
-  return found === undefined ? undefined : meaningOf(found.stem, found.unit, around)
-}
-
-function surroundingsOf(entries: readonly (readonly [string, unknown])[]): Surroundings {
-  let electric = false
-  let heat = false
-  for (const [key] of entries.slice(0, KEYS_MAX)) {
-    const name = normal(key)
-    const unit = unitInName(name)?.unit
-    const dimension = unit === undefined ? undefined : unitOf(unit)?.dimension
-    if ((dimension !== undefined && ELECTRIC.has(dimension)) || /active_(energy|power)/.test(name)) electric = true
-    if (/(^|_)heat/.test(name)) heat = true
-  }
-  return { electric, heat, gas: false }
 }
 
 /** Epoch ms; undefined when absent, null when it is not a time. */
@@ -188,19 +96,4 @@ function timeOf(ts: unknown): number | undefined | null {
   if (n !== undefined) return Number.isSafeInteger(Math.trunc(n)) && n >= 0 && n <= 8.64e15 ? Math.trunc(n) : null
   const iso = typeof ts === 'string' ? parseIso(ts) : Number.NaN
   return Number.isNaN(iso) ? null : iso
-}
-
-function rulesOf(settings: Record<string, unknown>): Map<string, Meaning> {
-  const rules = new Map<string, Meaning>()
-  if (!isObject(settings.keys)) return rules
-  for (const [key, rule] of Object.entries(settings.keys)) {
-    if (!isObject(rule) || typeof rule.quantity !== 'string' || !isQuantity(rule.quantity)) continue
-    const meaning: Meaning = { quantity: rule.quantity as Quantity }
-    if (typeof rule.unit === 'string') meaning.unit = rule.unit
-    if (rule.phase === 'L1' || rule.phase === 'L2' || rule.phase === 'L3') meaning.phase = rule.phase
-    if (rule.tariff === 1 || rule.tariff === 2 || rule.tariff === 3 || rule.tariff === 4) meaning.tariff = rule.tariff
-    if (typeof rule.channel === 'string') meaning.channel = rule.channel.slice(0, 60)
-    rules.set(key, meaning)
-  }
-  return rules
 }
