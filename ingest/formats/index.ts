@@ -2,15 +2,19 @@
 import type { GatewayFormat } from '../format.ts'
 import { amsreader } from './amsreader.ts'
 import { chirpstack } from './chirpstack.ts'
+import { cloud } from './cloud.ts'
 import { cnConcentrator } from './cn-concentrator.ts'
 import { dlmsPush } from './dlms-push.ts'
 import { dsmr } from './dsmr.ts'
 import { glow } from './glow.ts'
+import { lwm2m } from './lwm2m.ts'
 import { native } from './native.ts'
 import { obisJson } from './obis-json.ts'
+import { owntracks } from './owntracks.ts'
 import { rtl433 } from './rtl_433.ts'
 import { rtlamr } from './rtlamr.ts'
 import { rtlamr2mqtt } from './rtlamr2mqtt.ts'
+import { senml } from './senml.ts'
 import { shelly } from './shelly.ts'
 import { sparkplug } from './sparkplug.ts'
 import { tasmota } from './tasmota.ts'
@@ -38,4 +42,8 @@ export const FORMATS: readonly GatewayFormat[] = [
   rtlamr2mqtt,
   amsreader,
   obisJson,
+  lwm2m,
+  cloud,
+  owntracks,
+  senml,
 ]
