@@ -57,7 +57,8 @@ function onRead(s: OutageState, read: ValidatedRead, ctx: Ctx): void {
   if (i === undefined) return
   const { meters } = s
   const { settings: cfg } = ctx
-  heard(s, read.gateway, ctx)
+  const trueMs = trueTimeMs(meters, i, read.tsMs, read.receivedAtMs, cfg)
+  heard(s, read.gateway, trueMs, ctx)
   const last = meters.lastTsMs[i] as number
   const plain = read.phase === '' && read.tariff === 0
   if (read.tsMs > last && read.quality !== 'late') {
@@ -65,7 +66,7 @@ function onRead(s: OutageState, read: ValidatedRead, ctx: Ctx): void {
     const missed = last === 0 ? 0 : Math.round((read.tsMs - last) / (meters.stepMs[i] as number)) - 1
     if (missed > 0) {
       meters.gapFromMs[i] = lastTrueMs(meters, i, cfg)
-      meters.gapToMs[i] = trueTimeMs(meters, i, read.tsMs, read.receivedAtMs, cfg)
+      meters.gapToMs[i] = trueMs
     }
     if ((flags & COMMS_OPEN) !== 0) meterHeard(s, i, ctx)
     if ((flags & OVERDUE) !== 0) meters.flags[i] = (meters.flags[i] as number) & ~OVERDUE
@@ -73,7 +74,7 @@ function onRead(s: OutageState, read: ValidatedRead, ctx: Ctx): void {
     if ((meters.deadlineMs[i] as number) < s.scanAtMs) s.scanAtMs = meters.deadlineMs[i] as number
     noteRead(s, i, trueTimeMs(meters, i, read.tsMs, read.receivedAtMs, cfg), missed)
     if (s.zoneSilentMs > 0) zoneHeard(s, ctx)
-  } else if (read.quality === 'late') noteRead(s, i, trueTimeMs(meters, i, read.tsMs, read.receivedAtMs, cfg), 0)
+  } else if (read.quality === 'late') noteRead(s, i, trueMs, 0)
   if (!plain || read.quality !== 'good') return
   if (read.quantity === 'active_energy_import_kwh') register(s, i, read, ctx)
   else if (read.quantity === 'active_energy_export_kwh' && read.value > 0) meters.flags[i] = (meters.flags[i] as number) | EXPORTS
@@ -86,20 +87,20 @@ function register(s: OutageState, i: number, read: ValidatedRead, ctx: Ctx): voi
   noteGap(s, i, flatness === 'flat', moment(ctx))
 }
 
-function heard(s: OutageState, id: string, ctx: Ctx): void {
+function heard(s: OutageState, id: string, takenMs: number, ctx: Ctx): void {
   const g = s.gatewayIndex.get(id)
   const gateway = g === undefined ? undefined : s.gateways[g]
   if (gateway === undefined) return
-  if (gateway.silentMs === 0 || gateway.offlineMs === 0) gatewayHeard(s, gateway, ctx.nowMs, ctx)
+  if (gateway.silentMs === 0 || gateway.offlineMs === 0) gatewayHeard(s, gateway, takenMs, ctx)
 }
 
 function onEvent(s: OutageState, event: MeterEvent, info: ZoneDevice, ctx: Ctx): void {
   if (event.event !== 'power_lost' && event.event !== 'power_restored') return
   const i = s.index.get(info.asset.id)
   if (i === undefined) return
-  heard(s, event.gateway, ctx)
   const at = moment(ctx)
   const ms = eventTimeMs(s.meters, i, event.tsMs, event.receivedAtMs, at.cfg)
+  heard(s, event.gateway, ms, ctx)
   if (event.event === 'power_restored') {
     restored(s, i, ms, at)
     return

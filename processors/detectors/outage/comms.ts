@@ -139,11 +139,14 @@ function sayGateway(
   ctx.emit(gatewayDraft(s, gateway, reason, { confidence: reason === 'last-will' ? 0.95 : cause === 'comms' ? 0.9 : 0.5, evidence }))
 }
 
-/** A reading came through it. */
-export function gatewayHeard(s: OutageState, gateway: GatewayState, nowMs: number, ctx: Ctx): void {
+/** Something taken, or said, at `takenMs` (true time) came through it. */
+export function gatewayHeard(s: OutageState, gateway: GatewayState, takenMs: number, ctx: Ctx): void {
+  if (takenMs <= gateway.takenMs) return
+  const { nowMs } = ctx
   const step = gateway.members.length === 0 ? 0 : (s.meters.stepMs[gateway.members[0] as number] as number)
   if (gateway.silentMs > 0 || nowMs - gateway.heardMs > HOLE_SHARE * step + ctx.settings.delayS * 1000) gateway.sinceMs = nowMs
   gateway.heardMs = nowMs
+  gateway.takenMs = takenMs
   if (gateway.silentMs === 0) return
   if (gateway.zones.length > 1) {
     ctx.summarise('gateway_silence', { gateway: gateway.id, zones: gateway.zones, silent: false, sinceMs: gateway.silentMs })

@@ -69,9 +69,9 @@ function silenceOf(s: OutageState, members: Int32Array, at: Moment): Silence {
   return out
 }
 
-/** Somebody was heard through it after the reads that are missed were taken, and it had not been away meanwhile. */
+/** It brought what others took when these reads were missed, and had not been away meanwhile. */
 function alive(g: GatewayState | undefined, loMs: number, hiMs: number): boolean {
-  return g !== undefined && g.heardMs > hiMs && g.sinceMs <= hiMs && !(g.silentMs > loMs) && g.offlineMs === 0
+  return g !== undefined && g.takenMs > (loMs + hiMs) / 2 && g.sinceMs <= hiMs && !(g.silentMs > loMs) && g.offlineMs === 0
 }
 
 /** An interruption proven by gasps that began when these meters fell silent. */
@@ -144,7 +144,7 @@ function deadSince(s: OutageState, g: number, sinceMs: number, round: Round): bo
   if (gateway === undefined || gateway.members.length === 0) return false
   if (gateway.offlineMs > 0 || gateway.sinceMs > sinceMs) return true
   const step = s.meters.stepMs[gateway.members[0] as number] as number
-  if (gateway.heardMs > sinceMs + step) return false
+  if (gateway.takenMs > sinceMs + step / 2) return false
   let dead = round.dead.get(g)
   if (dead === undefined) {
     dead = crossEvidence(s, g, round.at).length > 0

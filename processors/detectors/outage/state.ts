@@ -69,8 +69,9 @@ export interface GatewayState {
   members: Int32Array
   /** It serves other zones too: what its silence means is decided by the second stage. */
   zones: string[]
-  /** Log time of the last word through it. */
+  /** Log time of the last fresh word through it, and when that was said by its device: what was kept somewhere and comes late proves nothing. */
   heardMs: number
+  takenMs: number
   /** Since when it is heard without a hole longer than its meters' interval. */
   sinceMs: number
   /** Its own word or its last will, 0 while online. */
@@ -252,6 +253,7 @@ export function createState(zone: ZoneContext, old?: OutageState): OutageState {
     transformers: [...transformerIndex.keys()].map((id, k) => ({ id, members: byTransformer[k] as Int32Array, interruption: 0 })),
     gateways: [...gatewayIndex.keys()].map((id, k) => ({
       heardMs: 0,
+      takenMs: 0,
       sinceMs: 0,
       offlineMs: 0,
       silentMs: 0,

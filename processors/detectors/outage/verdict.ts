@@ -93,7 +93,8 @@ function darkOn(c: Tally, siblingDark: boolean, cfg: OutageSettings): boolean {
   if (c.dark === 0 || c.checkOn) return false
   const known = c.dark + c.on
   if (c.dark < known * cfg.darkShareMin) return false
-  if (c.total === 1) return c.proven === 1
+  // The only meter of its transformer is a premise.
+  if (c.total === 1) return false
   const settled = c.undecided <= c.total * cfg.undecidedShareMax
   if (settled) return c.dark >= 2 || (siblingDark && c.on === 0)
   const few = c.gasps + (c.checkDark ? 1 : 0)
