@@ -3,12 +3,11 @@
 // Nothing that was not confirmed is ever billed. Why: false values with a good checksum are common (research: rtlamr, wmbusmeters,
 // zigbee2mqtt issues), and each fall is not a rollover.
 import { lastUsed, mark, ringPos } from './dedupe.ts'
-import { flush } from './flush.ts'
-import type { GapCause } from './gap.ts'
-import type { Advance, Undo } from './intervals.ts'
-import { exchangeDelta, isOk, possibleDelta, type RegisterLimits, type Step, step, tidy } from './register.ts'
-import { EXPECTED, MARK_BITS, MARK_MASK, STUCK, UNUSED, USED } from './series.ts'
-import { type Exchange, limitsOf, quantityOf, snap, units, type Work, wholeMs } from './state.ts'
+import { type GapCause, gapEndMs } from './gap.ts'
+import type { Advance } from './intervals.ts'
+import { exchangeDelta, isOk, possibleDelta, type RegisterLimits, type Step, step } from './register.ts'
+import { EXPECTED, RECENT, STUCK, UNUSED, USED } from './series.ts'
+import { type Exchange, limitsOf, quantityOf, snap, type Work } from './state.ts'
 
 /** With this many reads waiting the newest that agree are believed: the ring holds no more. */
 const PENDING_MAX = 8
@@ -78,8 +77,8 @@ function hasRival(w: Work, l: number, i: number, x: { s: Step; from: At; to: At;
   return false
 }
 
-function advanceOf(from: At, to: At, delta: number, cause: Advance['cause'], undo: readonly Undo[] = []): Advance {
-  return { fromMs: from.tsMs, fromValue: from.value, toMs: to.tsMs, toValue: to.value, delta, cause, undo }
+function advanceOf(from: At, to: At, delta: number, cause: Advance['cause']): Advance {
+  return { fromMs: from.tsMs, fromValue: from.value, toMs: to.tsMs, toValue: to.value, delta, cause, takeBack: 'nothing' }
 }
 
 /** Believes the read at ring index `i`: those waiting before it were false. */
@@ -146,14 +145,18 @@ function base(w: Work, l: number, first: number, x: { length: number; limits: Re
   const from = at(w, l)
   const to = at(w, first)
   if (to.value < from.value) {
+    let next = from
     for (let b = l - 1; b >= 0; b--) {
       const p = ringPos(t, row, b)
-      if (((t.ringMark[p] as number) & MARK_MASK) !== USED) continue
-      const s = stepBetween(w, at(w, b), to, x.limits)
+      if (t.ringMark[p] !== USED) continue
+      // Before a break of the register lies another register.
+      if (!isOk(stepBetween(w, at(w, b), next, x.limits))) break
+      next = at(w, b)
+      const s = stepBetween(w, next, to, x.limits)
       if (s.kind !== 'forward') continue
-      const undo = takeBack(w, b, l)
+      if (!isRemembered(w, b, l)) break
       for (let i = b + 1; i <= l; i++) mark(t, ringPos(t, row, i), UNUSED)
-      return advanceOf(at(w, b), to, s.delta, 'transient_spike', undo)
+      return { ...advanceOf(next, to, s.delta, 'transient_spike'), takeBack: 'recent', carryIn: carryBefore(w, b) }
     }
   }
   const fell = from.value - to.value > possibleDelta(to.tsMs - from.tsMs, x.limits)
@@ -161,35 +164,16 @@ function base(w: Work, l: number, first: number, x: { length: number; limits: Re
   return advanceOf(from, to, Number.NaN, cause)
 }
 
-/** What was said between two believed reads that turn out not to follow each other: as it was said then. */
-function takeBack(w: Work, b: number, l: number): Undo[] {
+/** True when every interval between two believed reads is remembered, by a gap or among the newest: only then can it be taken back. */
+function isRemembered(w: Work, b: number, l: number): boolean {
   const { t, row, c } = w
-  for (const g of [...(t.gaps.get(row) ?? [])]) if (g.dueMs < Number.POSITIVE_INFINITY) flush(w, g)
-  const undo: Undo[] = []
-  let prev = at(w, b)
-  let carry = carryBefore(w, b)
-  t.carry[row] = carry
-  for (let i = b + 1; i <= l; i++) {
-    const p = ringPos(t, row, i)
-    const m = t.ringMark[p] as number
-    if ((m & MARK_MASK) !== USED) continue
-    const next = at(w, i)
-    const t0 = snap(c, prev.tsMs)
-    const t1 = snap(c, next.tsMs)
-    const s = step(prev.value, next.value, next.tsMs - prev.tsMs, limitsOf(w))
-    const rev = m >> MARK_BITS === 1 ? 1 : (t.maxRev[row] as number)
-    let from = t0
-    for (let end = Math.floor(t0 / c.intervalMs) * c.intervalMs + c.intervalMs; end <= t1 && t1 - t0 <= wholeMs(c); end += c.intervalMs) {
-      const register = carry + (s.delta * (end - from)) / (t1 - t0)
-      if (end - c.intervalMs >= (t.firstMs[row] as number))
-        undo.push({ startMs: end - c.intervalMs, value: units(w, t0 % c.intervalMs === 0 ? tidy(register, c.scale) : register), rev })
-      carry = 0
-      from = end
-    }
-    carry += t1 > t0 ? (s.delta * (t1 - from)) / (t1 - t0) : s.delta
-    prev = next
+  const gaps = t.gaps.get(row) ?? []
+  const head = Math.floor(at(w, l).tsMs / c.intervalMs)
+  for (let slot = Math.floor(at(w, b).tsMs / c.intervalMs) + 1; slot <= head - RECENT; slot++) {
+    const endMs = slot * c.intervalMs
+    if (!gaps.some((g) => g.firstEndMs <= endMs && endMs <= gapEndMs(g, c.intervalMs))) return false
   }
-  return undo
+  return true
 }
 
 /** Register units between the last boundary and a believed read, from the reads before it. */
@@ -199,11 +183,10 @@ function carryBefore(w: Work, b: number): number {
   const boundary = Math.floor(snap(c, later.tsMs) / c.intervalMs) * c.intervalMs
   let carry = 0
   for (let i = b - 1; i >= 0 && snap(c, later.tsMs) > boundary; i--) {
-    if (((t.ringMark[ringPos(t, row, i)] as number) & MARK_MASK) !== USED) continue
+    if (t.ringMark[ringPos(t, row, i)] !== USED) continue
     const earlier = at(w, i)
     const t0 = snap(c, earlier.tsMs)
     const t1 = snap(c, later.tsMs)
-    if (t1 - t0 > wholeMs(c)) break
     if (t1 > t0) carry += (step(earlier.value, later.value, t1 - t0, limitsOf(w)).delta * (t1 - Math.max(t0, boundary))) / (t1 - t0)
     later = earlier
   }

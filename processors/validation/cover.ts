@@ -3,6 +3,7 @@
 import { flush, gapsOf, keep } from './flush.ts'
 import { addTo, type Gap, gapEndMs, intervalsOf, SAID, SAID_REV, stretch } from './gap.ts'
 import type { Advance } from './intervals.ts'
+import { recentRev, recentValue } from './recent.ts'
 import { OPEN } from './series.ts'
 import { dayAt, snap, type Work, wake } from './state.ts'
 
@@ -34,6 +35,34 @@ function daysFromSaid(w: Work, g: Gap): number[] {
   return days
 }
 
+/** Leaves the part of a gap before a boundary as a gap of its own; `old` becomes the part after it, as far as what was said and the days go. */
+function splitLeft(w: Work, old: Gap, firstEndMs: number): void {
+  const interval = w.c.intervalMs
+  const n = (firstEndMs - old.firstEndMs) / interval
+  const left: Gap = { ...old, said: old.said.slice(0, n * 2), days: [] }
+  left.days = daysFromSaid(w, left)
+  const i = old.t.findLastIndex((ms) => ms < firstEndMs)
+  if (i > 0) {
+    left.t = old.t.slice(0, i + 1)
+    left.v = old.v.slice(0, i + 1)
+    left.d = old.d.slice(0, i)
+    const last = left.t[i] as number
+    const d = left.d[i - 1] as number
+    left.carryOut = Number.isNaN(d) ? 0 : (d * (last - (firstEndMs - interval))) / (last - (left.t[i - 1] as number))
+    keep(w, left)
+  }
+  old.firstEndMs = firstEndMs
+  old.said = old.said.slice(n * 2)
+  for (let k = 0; k < left.days.length; k += 5) {
+    addTo(old.days, left.days[k] as number, {
+      value: -(left.days[k + 1] as number),
+      actual: -(left.days[k + 2] as number),
+      estimated: -(left.days[k + 3] as number),
+      missing: -(left.days[k + 4] as number),
+    })
+  }
+}
+
 /** Takes over what older gaps said of the intervals from `g.firstEndMs` on; an open gap beyond the end stays open behind it. */
 function absorb(w: Work, g: Gap, t1: number): void {
   const list = w.t.gaps.get(w.row)
@@ -43,6 +72,7 @@ function absorb(w: Work, g: Gap, t1: number): void {
     const old = list[i] as Gap
     if (gapEndMs(old, interval) < g.firstEndMs) break
     list.splice(i, 1)
+    if (!old.open && old.firstEndMs < g.firstEndMs) splitLeft(w, old, g.firstEndMs)
     const offset = (old.firstEndMs - g.firstEndMs) / interval
     const n = intervalsOf(g)
     const beyond = old.open ? offset + intervalsOf(old) - n : 0
@@ -79,6 +109,25 @@ function absorb(w: Work, g: Gap, t1: number): void {
   }
 }
 
+/** Notes what was said of intervals as actual, where no older gap did. */
+function takeBack(w: Work, g: Gap, what: 'recent' | 'still'): void {
+  const { t, row } = w
+  const interval = w.c.intervalMs
+  for (let i = 0; i < intervalsOf(g); i++) {
+    const startMs = g.firstEndMs + (i - 1) * interval
+    const slot = g.firstEndMs / interval + i
+    if ((g.said[i * 2 + 1] as number) >= SAID_REV || startMs < (t.firstMs[row] as number)) continue
+    const remembered = recentRev(t, row, slot)
+    // A stand-still is longer than the memory: its intervals bear at most the highest revision said since the register moved.
+    const rev = remembered === 0 && what === 'still' ? (t.maxRev[row] as number) : remembered
+    if (rev === 0) continue
+    const value = what === 'still' ? 0 : recentValue(t, row, slot)
+    g.said[i * 2] = value
+    g.said[i * 2 + 1] = rev * SAID_REV + SAID.actual
+    addTo(g.days, dayAt(w, startMs).no, { value, actual: 1, estimated: 0, missing: 0 })
+  }
+}
+
 /** Covers the intervals between two believed reads (times on the grid where near it). */
 export function cover(w: Work, a: Advance, t0: number, t1: number): void {
   const { t, row } = w
@@ -86,13 +135,15 @@ export function cover(w: Work, a: Advance, t0: number, t1: number): void {
   const firstEndMs = Math.floor(t0 / interval) * interval + interval
   const lastEndMs = Math.floor(t1 / interval) * interval
   const n = (lastEndMs - firstEndMs) / interval + 1
-  const carryIn = t.carry[row] as number
+  const carryIn = a.carryIn ?? (t.carry[row] as number)
   const known = !Number.isNaN(a.delta)
   if (n <= 0) {
     if (known) t.carry[row] = carryIn + a.delta
     return
   }
-  const carryOut = known ? (a.delta * (t1 - lastEndMs)) / (t1 - t0) : 0
+  // Across an exchange nobody knows what was used when: the intervals before the read get all of it.
+  const exchanged = a.cause === 'meter_exchange' || a.cause === 'register_reset'
+  const carryOut = known && !exchanged ? (a.delta * (t1 - lastEndMs)) / (t1 - t0) : 0
   const g: Gap = {
     cause: a.cause === 'rollover' ? '' : a.cause,
     open: false,
@@ -107,14 +158,9 @@ export function cover(w: Work, a: Advance, t0: number, t1: number): void {
     dueMs: Number.POSITIVE_INFINITY,
     touchedMs: 0,
   }
+  if (a.takeBack !== 'nothing') for (const old of [...(t.gaps.get(row) ?? [])]) if (old.dueMs < Number.POSITIVE_INFINITY) flush(w, old)
   absorb(w, g, t1)
-  for (const u of a.undo) {
-    const i = (u.startMs + interval - firstEndMs) / interval
-    if (i < 0 || i >= n || (g.said[i * 2 + 1] as number) >= SAID_REV) continue
-    g.said[i * 2] = u.value
-    g.said[i * 2 + 1] = u.rev * SAID_REV + SAID.actual
-    addTo(g.days, dayAt(w, u.startMs).no, { value: u.value, actual: 1, estimated: 0, missing: 0 })
-  }
+  if (a.takeBack !== 'nothing') takeBack(w, g, a.takeBack)
   t.carry[row] = carryOut
   keep(w, g)
   touch(w, g)

@@ -1,7 +1,7 @@
 // Has this reading come before? Exact among the newest readings of a series, exact by slot for 40 days after that, and where neither
 // can tell, the reading is refused to quarantine: never stored twice, never silently dropped. Everything that is admitted has a time
 // of measurement of its own within its series, so the store's keys and the count of accepted readings agree.
-import { MARK_BITS, type PENDING, PRINTS, RING, type SeriesTable, type USED } from './series.ts'
+import { type PENDING, PRINTS, RING, type SeriesTable, type UNUSED, type USED } from './series.ts'
 import { addHole, forgetBefore, HOLES_MAX, type Holes, isFree, take } from './slots.ts'
 
 /** Newest of its series. Otherwise an admitted reading's verdict is its index in the ring (0 = oldest), or LATE_OLD outside it. */
@@ -188,7 +188,7 @@ export function lastUsed(t: SeriesTable, row: number): number {
   return (t.ringCount[row] as number) - 1 - (t.pending[row] as number)
 }
 
-/** Changes what a reading of the ring is taken for; keeps the revision of its interval. */
-export function mark(t: SeriesTable, p: number, what: typeof USED | typeof PENDING | 0): void {
-  t.ringMark[p] = (((t.ringMark[p] as number) >> MARK_BITS) << MARK_BITS) | what
+/** Changes what a reading of the ring is taken for. */
+export function mark(t: SeriesTable, p: number, what: typeof USED | typeof PENDING | typeof UNUSED): void {
+  t.ringMark[p] = what
 }

@@ -7,13 +7,15 @@ import { isTaken, ringPos } from './dedupe.ts'
 import { ACTUAL, type Knowledge, LIKE_DAY, LINEAR, MISSING, OUTAGE, type Shape, shape } from './estimate.ts'
 import { addTo, GAPS_MAX, type Gap, intervalsOf, SAID, SAID_REV, unfinished } from './gap.ts'
 import { expectedRate } from './profile.ts'
+import { remember } from './recent.ts'
 import { tidy } from './register.ts'
-import { codeOf, findRow, MARK_MASK, USED } from './series.ts'
+import { codeOf, findRow, USED } from './series.ts'
 import { dayAt, isHoliday, outlet, say, snap, type Work, wake, wholeMs } from './state.ts'
 
 const HOUR_MS = 3_600_000
-/** Differences of day sums below this are binary noise. */
-const NOISE = 1e-9
+/** Differences of day sums below this are binary noise, or that of a value remembered with seven digits. */
+const NOISE = 1e-5
+const STANDS_AFTER_MS = 3 * HOUR_MS
 const MAX_REV = 255
 
 export function gapsOf(w: Work): Gap[] {
@@ -76,6 +78,7 @@ function speak(w: Work, g: Gap): Spoken {
     }
     if (startMs < (t.firstMs[row] as number)) continue
     const code = saidCode(w, g, form, i)
+    if (g.cause === 'stuck_register' && stands(w, g, i, code)) value = g.said[i * 2] as number
     out.values[i] = value ?? 0
     out.codes[i] = code
     addTo(days, dayAt(w, startMs).no, {
@@ -91,6 +94,12 @@ function speak(w: Work, g: Gap): Spoken {
   return out
 }
 
+/** The estimate of a register that stands still is said once its hour is complete, and not again each time more is learnt. */
+function stands(w: Work, g: Gap, i: number, code: number): boolean {
+  const meta = g.said[i * 2 + 1] as number
+  return meta >= SAID_REV && meta % SAID_REV === code && g.firstEndMs + i * w.c.intervalMs < w.ctx.nowMs - STANDS_AFTER_MS
+}
+
 function sayChanged(w: Work, g: Gap, i: number, now: { startMs: number; value: number | null; code: number; kind: number }): void {
   const meta = g.said[i * 2 + 1] as number
   const rev = Math.floor(meta / SAID_REV)
@@ -104,6 +113,7 @@ function sayChanged(w: Work, g: Gap, i: number, now: { startMs: number; value: n
   }
   g.said[i * 2] = value
   g.said[i * 2 + 1] = (rev + 1) * SAID_REV + now.code
+  remember(w.t, w.row, now.startMs / w.c.intervalMs + 1, now.value ?? 0, rev + 1)
   if (rev + 1 > (w.t.maxRev[w.row] as number)) w.t.maxRev[w.row] = Math.min(MAX_REV, rev + 1)
   say(w, {
     startMs: now.startMs,
@@ -286,7 +296,7 @@ function rateBeside(w: Work, ms: number, side: -1 | 1): number {
   for (let k = 0; k < n; k++) {
     const i = side < 0 ? n - 1 - k : k
     const p = ringPos(t, row, i)
-    if (((t.ringMark[p] as number) & MARK_MASK) !== USED) continue
+    if (t.ringMark[p] !== USED) continue
     const at = snap(w.c, t.ringTs[p] as number)
     if (near < 0) {
       if (side < 0 ? at <= ms : at >= ms) near = p

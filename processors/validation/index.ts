@@ -149,6 +149,7 @@ function regrid(state: ValidationState, row: number, intervalMs: number): void {
   t.pending[row] = 0
   t.flags[row] = 0
   t.carry[row] = 0
+  t.recentSlot[row] = Number.NEGATIVE_INFINITY
   t.offFrom[row] = Number.POSITIVE_INFINITY
   t.offTo[row] = Number.NEGATIVE_INFINITY
   t.lowSlot[row] = Math.floor(newest / intervalMs) + 1

@@ -1,23 +1,16 @@
 // From believed steps of a register to intervals. Two neighbouring reads give actual intervals at once; everything else is covered by a
 // gap, which speaks a few minutes later.
 
+import { QUANTITIES, type Quantity } from '#model/quantity.ts'
 import { tally } from './balance.ts'
 import { cover } from './cover.ts'
 import { addToDay, publishDays } from './days.ts'
-import { lastUsed, ringPos } from './dedupe.ts'
 import type { GapCause } from './gap.ts'
 import { learn } from './profile.ts'
+import { remember } from './recent.ts'
 import { tidy } from './register.ts'
-import { MARK_BITS, MARK_MASK, OPEN, STUCK } from './series.ts'
-import { dayAt, isHoliday, isLearnt, outlet, say, snap, units, type Work, wake, wholeMs } from './state.ts'
-
-/** An interval spoken of as actual that a step takes back. */
-export interface Undo {
-  startMs: number
-  /** Unit of the quantity. */
-  value: number
-  rev: number
-}
+import { OPEN, STUCK } from './series.ts'
+import { dayAt, isHoliday, isLearnt, outlet, snap, units, type Work, wake, wholeMs } from './state.ts'
 
 /** One believed step of a register. */
 export interface Advance {
@@ -28,7 +21,10 @@ export interface Advance {
   /** Register units; NaN when the register cannot tell. */
   delta: number
   cause: GapCause | 'rollover'
-  undo: readonly Undo[]
+  /** Intervals said before that the step takes back: those remembered, or those of a stand-still. */
+  takeBack: 'nothing' | 'recent' | 'still'
+  /** With takeBack `recent`: register units between the last boundary and the earlier read. */
+  carryIn?: number
 }
 
 const NONE: readonly string[] = []
@@ -44,7 +40,7 @@ const HOUR_MS = 3_600_000
 export function advance(w: Work, a: Advance): void {
   const t0 = snap(w.c, a.fromMs)
   const t1 = snap(w.c, a.toMs)
-  const plain = (a.cause === '' || a.cause === 'rollover') && a.undo.length === 0
+  const plain = (a.cause === '' || a.cause === 'rollover') && a.takeBack === 'nothing'
   if (plain && t1 - t0 <= wholeMs(w.c) && ((w.t.flags[w.row] as number) & (STUCK | OPEN)) === 0) direct(w, { t0, t1 }, a.delta, a.cause)
   else {
     cover(w, a, t0, t1)
@@ -74,6 +70,7 @@ export function direct(w: Work, at: { t0: number; t1: number }, delta: number, c
     t.carry[row] = carry + (delta * (t1 - from)) / (t1 - t0)
   }
   if (delta === 0) return
+  t.maxRev[row] = 1
   const run = t0 - (t.flatSinceMs[row] as number)
   if (run > (t.flatMaxMs[row] as number)) t.flatMaxMs[row] = run
   t.flatSinceMs[row] = t1
@@ -87,13 +84,25 @@ function actual(w: Work, startMs: number, register: number, reasons: readonly st
   const spike = rate > w.s.spikeFactor * peak && peak > 0 && isLearnt(w)
   const value = units(w, register)
   const endMs = startMs + c.intervalMs
-  say(w, { startMs, endMs, value, status: 'actual', reasons: spike ? [...reasons, ...SPIKE] : reasons, rev: 1 })
+  w.ctx.interval(
+    {
+      meter: t.device[row] as string,
+      quantity: QUANTITIES[t.code[row] as number] as Quantity,
+      channel: t.channel[row] as string,
+      startMs,
+      endMs,
+      value,
+      status: 'actual',
+      reasons: (spike ? [...reasons, ...SPIKE] : reasons) as string[],
+      rev: 1,
+    },
+    w.info,
+  )
   if ((t.balance[row] as number) >= 0) tally(w.state.balances, t.balance[row] as number, startMs, value, 1)
   const day = dayAt(w, startMs)
   addToDay(t, row, day.no, { value, actual: 1, estimated: 0, missing: 0 })
   if (endMs >= day.endMs) wake(w, publishDays(t, row, outlet(w)))
-  const p = ringPos(t, row, lastUsed(t, row))
-  t.ringMark[p] = ((t.ringMark[p] as number) & MARK_MASK) | (1 << MARK_BITS)
+  remember(t, row, endMs / c.intervalMs, value, 1)
   // A stand-still longer than any before may be a fault: nothing is learnt from it.
   if (register === 0 && c.neverStill && endMs - (t.flatSinceMs[row] as number) > (t.flatMaxMs[row] as number) && isLearnt(w)) return
   t.learnt[row] = (t.learnt[row] as number) + 1

@@ -6,7 +6,7 @@ import { lastUsed, mark, NEW, newestMs, ringPos } from './dedupe.ts'
 import { flush } from './flush.ts'
 import { type Gap, gapEndMs, insertRead } from './gap.ts'
 import { type Advance, advance, direct } from './intervals.ts'
-import { EXPECTED, MARK_MASK, OPEN, PENDING, STUCK, USED } from './series.ts'
+import { EXPECTED, OPEN, PENDING, STUCK, USED } from './series.ts'
 import { limitsOf, maxPerHour, outlet, snap, type Work, wake, wholeMs } from './state.ts'
 import { advanceStuck, checkStuck } from './stuck.ts'
 
@@ -33,7 +33,16 @@ export function onRegister(w: Work, verdict: number, read: { tsMs: number; value
       const t0 = snap(c, fromMs)
       const t1 = snap(c, read.tsMs)
       if (t1 - t0 <= wholeMs(c)) direct(w, { t0, t1 }, delta, '')
-      else advance(w, { fromMs, fromValue: t.ringValue[from] as number, toMs: read.tsMs, toValue: read.value, delta, cause: '', undo: [] })
+      else
+        advance(w, {
+          fromMs,
+          fromValue: t.ringValue[from] as number,
+          toMs: read.tsMs,
+          toValue: read.value,
+          delta,
+          cause: '',
+          takeBack: 'nothing',
+        })
       if (c.neverStill && delta === 0 && t1 - (t.flatSinceMs[row] as number) >= w.s.stuckAfterMs) checkStuck(w)
       return
     }
@@ -83,7 +92,7 @@ function onUnsure(w: Work, verdict: number, accept: (j: Judged) => void): void {
   const from = ringPos(t, row, l)
   const kind = stepBetween(w, { tsMs: t.ringTs[from] as number, value: t.ringValue[from] as number }, { tsMs, value }, limitsOf(w)).kind
   const steps = resolve(w)
-  const believed = ((t.ringMark[ringPos(t, row, i)] as number) & MARK_MASK) === USED
+  const believed = t.ringMark[ringPos(t, row, i)] === USED
   accept({
     quality: !believed ? 'suspect' : verdict === NEW ? 'good' : 'late',
     rules:
@@ -97,7 +106,7 @@ const HIGH: readonly string[] = ['high']
 
 /** Ring index of the newest read marked as believed. */
 function lastBelieved(w: Work, n: number): number {
-  for (let i = n - 1; i >= 0; i--) if (((w.t.ringMark[ringPos(w.t, w.row, i)] as number) & MARK_MASK) === USED) return i
+  for (let i = n - 1; i >= 0; i--) if (w.t.ringMark[ringPos(w.t, w.row, i)] === USED) return i
   return 0
 }
 

@@ -8,19 +8,20 @@ import type { Holes } from './slots.ts'
 
 /** Newest readings kept whole, by time of measurement. */
 export const RING = 16
-/** Fingerprints of values kept for older slots: 32 h at 15 min. */
-export const PRINTS = 128
+/** Fingerprints of values kept for older slots: a day at 15 min. */
+export const PRINTS = 96
 /** Local days kept in place; older unfinished ones move to `oldDays`. */
 export const DAYS = 4
 /** Slots of the like-day shape: weekday and weekend, by local hour. */
 export const PROFILE = 48
 
-/** Marks of a reading in the ring: the low bits; the revision of the interval that it ended is above them. */
+/** Newest intervals whose value and revision are remembered, so that false reads found out later can be taken back. */
+export const RECENT = 8
+
+/** What a reading in the ring is taken for: no end of an interval, believed, waiting. */
 export const UNUSED = 0
 export const USED = 1
 export const PENDING = 2
-export const MARK_BITS = 2
-export const MARK_MASK = 3
 
 /** The register stands still although it should move. */
 export const STUCK = 1
@@ -51,12 +52,15 @@ const COLUMNS = [
   ['pending', Uint8Array, 1, 0], // newest readings of the ring not yet believed
   ['carry', Float64Array, 1, 0], // register units between the last boundary and the last used read
   ['firstMs', Float64Array, 1, 0], // start of the first interval
+  ['recentValue', Float64Array, RECENT, 0],
+  ['recentRev', Uint8Array, RECENT, 0],
+  ['recentSlot', Float64Array, 1, Number.NEGATIVE_INFINITY], // slot of the end of the newest interval said
   ['flatSinceMs', Float64Array, 1, 0],
   ['flatMaxMs', Float32Array, 1, 0],
   ['flags', Uint8Array, 1, 0], // STUCK, EXPECTED, OPEN
   ['peakPerHour', Float32Array, 1, 0],
   ['learnt', Uint32Array, 1, 0], // actual intervals seen
-  ['maxRev', Uint8Array, 1, 1],
+  ['maxRev', Uint8Array, 1, 1], // highest revision said since the register last moved
   ['profile', Int32Array, 1, -1],
   ['levelSeen', Float32Array, 1, 0], // running means of the last days: rate seen, and rate the shape expected
   ['levelExpected', Float32Array, 1, 0],

@@ -2,14 +2,16 @@
 // fault: its intervals are taken back and estimated from like days until it moves again.
 import { cover, touch } from './cover.ts'
 import { lastUsed, ringPos } from './dedupe.ts'
-import { flush, gapsOf } from './flush.ts'
+import { gapsOf } from './flush.ts'
 import { type Gap, gapEndMs, intervalsOf, stretch } from './gap.ts'
-import type { Advance, Undo } from './intervals.ts'
+import type { Advance } from './intervals.ts'
 import { expectedRate } from './profile.ts'
 import { codeOf, findRow, STUCK } from './series.ts'
-import { dayAt, isHoliday, isLearnt, snap, type Work } from './state.ts'
+import { dayAt, isHoliday, isLearnt, snap, type Work, wake } from './state.ts'
 
 const HOUR_MS = 3_600_000
+/** While it stands still its intervals are said in portions: neighbours have been measured by then. */
+const SAY_EVERY_MS = 2 * HOUR_MS
 /** Expected energy below this many steps of the register says nothing about a stand-still. */
 const COUNTS_MIN = 10
 /** A register that, on moving, makes up this share of what was expected has caught up: its difference is true. */
@@ -45,14 +47,10 @@ export function checkStuck(w: Work): void {
   const expected = expectedEnergy(w, sinceMs, nowMs)
   if (!(expected > COUNTS_MIN * Math.max(w.c.resolution, 1e-3))) return
   t.flags[row] = (t.flags[row] as number) | STUCK
-  const undo: Undo[] = []
-  const rev = t.maxRev[row] as number
-  for (let startMs = Math.floor(sinceMs / w.c.intervalMs) * w.c.intervalMs; startMs + w.c.intervalMs <= nowMs; startMs += w.c.intervalMs)
-    undo.push({ startMs, value: 0, rev })
   const value = t.ringValue[l] as number
   cover(
     w,
-    { fromMs: sinceMs, fromValue: value, toMs: nowMs, toValue: value, delta: Number.NaN, cause: 'stuck_register', undo },
+    { fromMs: sinceMs, fromValue: value, toMs: nowMs, toValue: value, delta: Number.NaN, cause: 'stuck_register', takeBack: 'still' },
     sinceMs,
     nowMs,
   )
@@ -88,7 +86,7 @@ export function advanceStuck(w: Work, a: Advance, proceed: (a: Advance) => void)
     touch(w, g)
     return
   }
-  flush(w, g)
+  touch(w, g)
   proceed(a)
 }
 
@@ -97,5 +95,9 @@ function extend(w: Work, g: Gap, t1: number, value: number): void {
   if (n > intervalsOf(g)) stretch(g, n)
   g.t[g.t.length - 1] = Math.max(t1, gapEndMs(g, w.c.intervalMs))
   g.v[g.v.length - 1] = value
-  touch(w, g)
+  if (g.dueMs === Number.POSITIVE_INFINITY) {
+    g.touchedMs = w.ctx.nowMs
+    g.dueMs = w.ctx.nowMs + SAY_EVERY_MS
+    wake(w, g.dueMs)
+  }
 }
