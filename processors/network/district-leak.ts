@@ -361,7 +361,8 @@ function neighbourLoses(d: District, all: readonly District[], step: StepFound):
       const z = (n.filter.num[c] as number) / Math.sqrt(den)
       const size = ((n.filter.num[c] as number) / den) * n.typical
       const own = step.size * d.typical
-      if (z < -3 && size < -0.4 * own && size > -2.5 * own) return shared
+      // A meter that reads wrong moves both districts by the same amount, one up and one down.
+      if (z < -3 && size < -0.7 * own && size > -1.4 * own) return shared
     }
   }
   return undefined
