@@ -2,7 +2,7 @@
 import type { AnyDetector } from '../fold.ts'
 import { bypass } from './bypass.ts'
 import { clockFault } from './clock-fault.ts'
-import { customerLeak } from './customer-leak.ts'
+import { customerLeak } from './customer/leak.ts'
 import { districtFlow } from './district-flow.ts'
 import { highUsage } from './high-usage.ts'
 import { lineLoss } from './line-loss.ts'
