@@ -204,7 +204,8 @@ function drawSeen(d: District, newest: number, state: DistrictLeakState, setting
   const last = rise.findLastIndex((x) => x >= 0.5 * top)
   const draw = { from: newest - DRAW_BINS + 1 + first - 1, to: newest - DRAW_BINS + 1 + last + 1 }
   const minutes = (last - first + 1) * 15
-  if (last < DRAW_BINS - 1 && !Number.isNaN(rise.at(-1))) return minutes <= settings.hydrantMinutes + 30 ? { ...draw, over: true } : undefined
+  if (last < DRAW_BINS - 1 && !Number.isNaN(rise.at(-1)))
+    return minutes <= settings.hydrantMinutes + 30 ? { ...draw, over: true } : undefined
   return minutes < settings.hydrantMinutes + 15 ? { ...draw, over: false } : undefined
 }
 
@@ -378,7 +379,13 @@ function judge(
   settings: Settings,
 ): { draw?: Draw | undefined; verdict: Verdict; kind: 'burst' | 'leak'; z: number; size: number } {
   const perHour = via === 'inflow' ? BINS_PER_HOUR : 1
-  const hold = (reason: string, draw?: Draw) => ({ draw, verdict: { leak: false, reason }, kind: 'leak' as const, z: step.z, size: step.size })
+  const hold = (reason: string, draw?: Draw) => ({
+    draw,
+    verdict: { leak: false, reason },
+    kind: 'leak' as const,
+    z: step.z,
+    size: step.size,
+  })
   const m3h = step.size * d.typical
   if (m3h < settings.leakMinM3h || step.size < settings.leakMinShare) return hold('too small')
   const ageH = (bin - step.onset + 1) / perHour

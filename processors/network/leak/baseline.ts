@@ -172,7 +172,8 @@ function learnWeekdays(learnt: readonly Learnt[], calendar: Calendar): void {
     const days = only.reduce((a, l) => a + l.list.length, 0)
     const w = WEEKDAY_SPREAD ** 2 / (WEEKDAY_SPREAD ** 2 + noise / Math.max(1, days))
     for (let i = 0; i < BINS_PER_DAY; i++)
-      calendar.weekdays[weekday * BINS_PER_DAY + i] = ratio === undefined ? 1 : Math.exp(w * Math.log(Math.max(0.5, Math.min(2, ratio[i] as number))))
+      calendar.weekdays[weekday * BINS_PER_DAY + i] =
+        ratio === undefined ? 1 : Math.exp(w * Math.log(Math.max(0.5, Math.min(2, ratio[i] as number))))
   }
 }
 
