@@ -4,6 +4,7 @@ import type { Finding, FindingDraft, FindingNotice, Summary, Watermark } from '#
 import { HOUR_MS } from '#model/time.ts'
 import { countOpen, type FindingBook, forget, record } from './findings.ts'
 import type { AnyNetworkDetector, NetworkContext } from './fold.ts'
+import { partSettings } from './part-settings.ts'
 
 /** What travels on the topic `summaries`. */
 export type StageRecord = Summary | FindingNotice | Watermark
@@ -179,9 +180,8 @@ export class NetworkFold {
       slot = { version, state: detector.create() }
       state.detectors.set(detector.name, slot)
     }
-    const parsed = detector.settings.safeParse({ ...(this.#options.settings?.[detector.name] as object) })
-    if (!parsed.success) this.#options.onFault(detector.name, new Error(`settings: ${parsed.error.message}`))
-    const settings = parsed.success ? parsed.data : detector.settings.parse({})
+    const onWrong = (error: Error) => this.#options.onFault(detector.name, error)
+    const settings = partSettings(detector.settings, this.#options.settings?.[detector.name], undefined, onWrong)
     const ctx: NetworkContext = {
       settings,
       get nowMs() {

@@ -11,7 +11,9 @@ import { DAY_MS, HOUR_MS } from '#model/time.ts'
 import { countOpen, forget, record } from './findings.ts'
 import type { AnyDetector, DetectorContext, ValidatedRead, ZoneContext } from './fold.ts'
 import { entryOf, forgetHours } from './ledger.ts'
+import { partSettings } from './part-settings.ts'
 import { refusedEvent, refusedReading } from './refused.ts'
+import { repeated } from './repeats.ts'
 import type { AnyValidator, ValidatorContext } from './validation/validator.ts'
 import { createZoneContext } from './zone-context.ts'
 import { createZoneState, type Slot, type ZoneOutputs, type ZoneState } from './zone-state.ts'
@@ -33,8 +35,6 @@ export interface ZoneFoldOptions {
 const OPERATION_KEPT_MS = 7 * DAY_MS
 /** Beyond it the oldest are dropped: a control room does not plan so much for one zone. */
 const OPERATIONS_MAX = 2_000
-/** Times remembered to recognise a repeated event or gateway status. */
-const REPEATS_MAX = 16
 const INGESTS_MAX = 64
 
 /** A detector with its state, its settings and its view of the zone. */
@@ -42,19 +42,6 @@ interface Host {
   readonly detector: AnyDetector
   readonly state: unknown
   readonly ctx: DetectorContext
-}
-
-/** True when `item` is among the last ones of its key; else it is remembered. */
-function repeated<T>(seen: Map<string, T[]>, key: string, item: T): boolean {
-  const list = seen.get(key)
-  if (list === undefined) {
-    seen.set(key, [item])
-    return false
-  }
-  if (list.includes(item)) return true
-  list.push(item)
-  if (list.length > REPEATS_MAX) list.shift()
-  return false
 }
 
 export class ZoneFold {
@@ -374,16 +361,9 @@ export class ZoneFold {
     }
   }
 
-  /** Settings of the log over those of the configuration; when they do not fit, those of the configuration, then the defaults. */
-  #settingsOf(part: { name: string; settings: AnyDetector['settings'] }): unknown {
-    const configured = this.#options.settings?.[part.name]
-    const wanted = this.state.settings[part.name]
-    for (const candidate of [{ ...(configured as object), ...(wanted as object) }, { ...(configured as object) }]) {
-      const parsed = part.settings.safeParse(candidate)
-      if (parsed.success) return parsed.data
-      this.#out?.fault(this.zone, part.name, new Error(`settings: ${parsed.error.message}`))
-    }
-    return part.settings.parse({})
+  #settingsOf({ name, settings }: { name: string; settings: AnyDetector['settings'] }): unknown {
+    const onWrong = (error: Error) => this.#out?.fault(this.zone, name, error)
+    return partSettings(settings, this.#options.settings?.[name], this.state.settings[name], onWrong)
   }
 
   #contextOfDetector(detector: AnyDetector): DetectorContext {
