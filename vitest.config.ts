@@ -6,7 +6,7 @@ const never = ['**/node_modules/**', '**/.meterstream/**', 'api/web/dist/**']
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['**/*.test.ts', '**/*.test.tsx'], exclude: [...never, '**/*.int.test.ts', '**/*.e2e.test.ts'] } },
+      { test: { name: 'unit', testTimeout: 30_000, include: ['**/*.test.ts', '**/*.test.tsx'], exclude: [...never, '**/*.int.test.ts', '**/*.e2e.test.ts'] } },
       {
         test: {
           name: 'integration',

@@ -19,9 +19,7 @@ describe('times', () => {
     expect(time('090212160000')).toBe('local')
     expect(time('090212160000', 'Europe/Amsterdam')).toBe(Date.UTC(2009, 1, 12, 15))
   })
-  test.each(['632525252525W', '170230120000W', '17010219', '', '170102252002W'])('%j is none', (text) =>
-    expect(time(text)).toBeUndefined(),
-  )
+  test.each(['632525252525W', '170230120000W', '17010219', '', '170102252002W'])('%j is none', (text) => expect(time(text)).toBeUndefined())
 })
 
 test('CRC-16/ARC', () => expect(crc16(Buffer.from('123456789'))).toBe(0xbb3d))

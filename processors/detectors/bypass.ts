@@ -18,14 +18,16 @@ export const BypassSettings = z.object({
   /** ... and, after longHours, where a second trouble below the same transformer blurs it. */
   correlationLater: z.number().min(0).max(1).default(0.75),
   longHours: z.number().positive().default(60),
-  /** ... and by how much better than it follows the next one. */
-  leadMin: z.number().min(0).max(1).default(0.15),
+  /** ... and how much better than the next one: what the next one leaves unexplained of its variance, against what this one leaves. */
+  leadFactor: z.number().min(1).default(1.6),
   /** Share of the load led past the meter, smallest that is said. */
   shareMin: z.number().min(0).max(1).default(0.2),
   /** Missing power that is looked at: in usual deviations of the balance, kW, and as a share of the load. */
   sigmas: z.number().positive().default(5),
   missingKwMin: z.number().positive().default(0.05),
   missingShareMin: z.number().positive().default(0.01),
+  /** Its own use fell by at least this share of what is missing. */
+  ownDropShare: z.number().min(0).max(1).default(0.3),
   /** Time over which it must follow, hours compared. */
   hoursMin: z.number().positive().default(24),
   /** For a circuit: days over which the drop must equal what is missing, within the tolerance. */
@@ -48,6 +50,7 @@ export type BypassSettings = z.infer<typeof BypassSettings>
 type Ctx = DetectorContext<BypassSettings>
 
 const WAIT_MS = 3_600_000
+const HISTORY_DAYS_MIN = 5
 
 export interface BypassOpen {
   onsetMs: number
@@ -99,10 +102,11 @@ export const bypass: Detector<State, BypassSettings> = {
   },
   onInterval(s, interval, _info, ctx) {
     addInterval(s.balance, ctx.zone, interval)
-    if (interval.quantity !== 'active_energy_import_kwh' || !isPlain(interval)) return
+    if (interval.quantity !== 'active_energy_import_kwh') return
     const layout = layoutOf(ctx.zone)
     const i = layout.index.get(interval.meter)
-    if (i !== undefined && layout.customer[i]) addToDay(s.days, i, interval, ctx.zone.def.timezone)
+    if (i !== undefined && layout.customer[i] && isPlain(interval, layout.stepMs[i] as number))
+      addToDay(s.days, i, interval, ctx.zone.def.timezone)
   },
   onEvent(s, event: MeterEvent, info, _ctx) {
     if ((event.event === 'tamper' || event.event === 'cover_open') && info.asset.kind === 'electric_meter')
@@ -132,9 +136,10 @@ function byBalance(s: State, t: number, endMs: number, layout: PowerLayout, ctx:
   const [first, second] = list
   if (first === undefined || first.share < cfg.shareMin) return
   const need = first.hours >= cfg.longHours ? cfg.correlationLater : cfg.correlationMin
-  if (first.correlation < need || first.correlation - Math.max(0, second?.correlation ?? 0) < cfg.leadMin) return
+  const rest = (x: Suspect | undefined) => 1 - Math.max(0, x?.correlation ?? 0) ** 2
+  if (first.correlation < need || rest(second) < cfg.leadFactor * rest(first)) return
   const id = s.ids[first.i] as string
-  if (s.open.has(id)) return
+  if (s.open.has(id) || !shownLess(s, first, t, endMs, layout, cfg)) return
   const sinceMs = s.missing.riseMs[t] as number
   const open = start(s, id, {
     onsetMs: sinceMs,
@@ -146,6 +151,16 @@ function byBalance(s: State, t: number, endMs: number, layout: PowerLayout, ctx:
   })
   say(id, open, null, followEvidence(s, first, layout, t, endMs), ctx)
   settle(s.missing, layout, t, first.i, first.share)
+}
+
+/**
+ * The meter itself shows less than before, by a part at least of what is missing. Neighbours have like habits: without this, one of
+ * them could stand for a meter of which next to nothing is left to follow. Unknown history is no objection.
+ */
+function shownLess(s: State, x: Suspect, t: number, endMs: number, layout: PowerLayout, cfg: BypassSettings): boolean {
+  const days = Math.min(7, Math.max(1, Math.floor((endMs - (s.missing.riseMs[t] as number)) / DAY_MS)))
+  const [drop] = clearDrops(s.days, layout, [x.i], days, HISTORY_DAYS_MIN)
+  return drop === undefined || drop.dropKwh >= cfg.ownDropShare * x.missingKw * 24
 }
 
 function followEvidence(s: State, x: Suspect, layout: PowerLayout, t: number, endMs: number) {
@@ -201,9 +216,12 @@ function endOfDay(s: State, layout: PowerLayout, ctx: Ctx): void {
 function circuits(s: State, t: number, customers: readonly number[], layout: PowerLayout, ctx: Ctx): void {
   const { settings: cfg } = ctx
   const missing = unexplained(s.missing, t)
-  if (missing === undefined || missing.days < cfg.circuitDays || customers.some((i) => s.open.has(s.ids[i] as string))) return
+  const days = (s.days.dayStartMs - (s.missing.riseMs[t] as number)) / DAY_MS
+  if (missing === undefined || days < cfg.circuitDays || customers.some((i) => s.open.has(s.ids[i] as string))) return
   const kwhDay = missing.kw * 24
   const drops = clearDrops(s.days, layout, customers, cfg.circuitDays, cfg.historyDays)
+  // One whose days do not count, a stuck register for one, may be the cause: then nobody is named.
+  if (drops.length < customers.length) return
   const fits = drops.filter((d) => Math.abs(d.dropKwh - kwhDay) <= cfg.circuitTolerance * kwhDay && d.dropKwh >= 3 * d.deviationKwh)
   const [only] = fits
   if (only === undefined || fits.length > 1) return
@@ -223,7 +241,7 @@ function circuits(s: State, t: number, customers: readonly number[], layout: Pow
       transformer: layout.transformers[t]?.id ?? '',
       missingKw: round(missing.kw),
       since: toIso(onsetMs),
-      days: Math.floor(missing.days),
+      days: Math.floor(days),
     },
     { what: 'drop', fromKwhDay: round(only.usualKwh), byKwhDay: round(only.dropKwh), usualDeviationKwh: round(only.deviationKwh) },
   ]

@@ -27,6 +27,7 @@ type Ctx = DetectorContext<Settings>
 const BLOCK_MS = 6 * HOUR_MS
 const BLOCKS = 4
 const HIGH_DAY = 0.8
+const HIGH_KEPT_PER_DAY = 0.99
 /** A block counts when this much of it was read, hours. */
 const BLOCK_HOURS_MIN = 4
 /** Wait for late reads. */
@@ -53,6 +54,8 @@ interface State {
   hourKwh: Float32Array
   hourHours: Float32Array
   hourNo: Float64Array
+  /** A high day, kWh; it fades slowly, so that weeks of absence do not lower it. */
+  highKwh: Float32Array
   /** Number of the block being filled (time / 6 h). */
   block: number
   open: Map<string, Open>
@@ -69,21 +72,24 @@ export const highUsage: Detector<State, Settings> = {
     const { ids } = layoutOf(ctx.zone)
     const next = createState(ids, s)
     for (const c of ['lowKw', 'kwh', 'hours'] as const) carryColumn(s.days.ids, s[c], ids, next[c], BLOCKS)
-    for (const c of ['hourKwh', 'hourHours', 'hourNo'] as const) carryColumn(s.days.ids, s[c], ids, next[c])
+    for (const c of ['hourKwh', 'hourHours', 'hourNo', 'highKwh'] as const) carryColumn(s.days.ids, s[c], ids, next[c])
     const known = new Set(ids)
     for (const [id, o] of s.open) if (known.has(id)) next.open.set(id, o)
     Object.assign(s, next)
   },
   onInterval(s, interval, _info, ctx) {
-    if (interval.quantity !== 'active_energy_import_kwh' || !isPlain(interval)) return
+    if (interval.quantity !== 'active_energy_import_kwh') return
     const layout = layoutOf(ctx.zone)
     const i = layout.index.get(interval.meter)
-    if (i === undefined || !layout.customer[i]) return
+    if (i === undefined || !layout.customer[i] || !isPlain(interval, layout.stepMs[i] as number)) return
     addToDay(s.days, i, interval, ctx.zone.def.timezone)
     addToHour(s, i, interval.startMs, (interval.endMs - interval.startMs) / HOUR_MS, interval.value as number)
   },
   onTick(s, _tick, ctx) {
-    if (closeDay(s.days, ctx.nowMs, WAIT_MS, ctx.zone.def.timezone)) dailyRule(s, ctx)
+    if (closeDay(s.days, ctx.nowMs, WAIT_MS, ctx.zone.def.timezone)) {
+      remember(s, ctx.settings)
+      dailyRule(s, ctx)
+    }
     const block = Math.floor((ctx.nowMs - WAIT_MS) / BLOCK_MS)
     if (s.block === 0) s.block = block
     while (s.block < block) {
@@ -106,6 +112,7 @@ function createState(ids: string[], old?: State): State {
     hourKwh: new Float32Array(n),
     hourHours: new Float32Array(n),
     hourNo: new Float64Array(n),
+    highKwh: new Float32Array(n),
     block: old?.block ?? 0,
     open: new Map(),
   }
@@ -173,10 +180,19 @@ function last24(s: State, i: number): Day | undefined {
   return { lowKw: low, meanKw: kwh / hours }
 }
 
+/** Keeps the height of a high day through an absence. */
+function remember(s: State, cfg: Settings): void {
+  for (let i = 0; i < s.days.ids.length; i++) {
+    const days = lastDays(s.days.kwh, s.days, i, 1, DAYS)
+    const high = days.length < cfg.historyDays ? 0 : (days.sort((a, b) => a - b)[Math.floor((days.length - 1) * HIGH_DAY)] as number)
+    s.highKwh[i] = Math.max(high, (s.highKwh[i] as number) * HIGH_KEPT_PER_DAY)
+  }
+}
+
 interface Usual {
   /** Median day, kW. */
   kw: number
-  /** A high day: four of five are lower. After weeks of absence the median is no yardstick, this still is. */
+  /** A high day: four of five are lower, by the last weeks or by what is remembered. After an absence the median is no yardstick. */
   highKw: number
 }
 
@@ -184,7 +200,8 @@ function usualOf(s: State, i: number, cfg: Settings): Usual | undefined {
   const days = lastDays(s.days.kwh, s.days, i, 1, DAYS)
   if (days.length < cfg.historyDays) return undefined
   const sorted = days.sort((a, b) => a - b)
-  return { kw: median(sorted) / 24, highKw: (sorted[Math.floor((sorted.length - 1) * HIGH_DAY)] as number) / 24 }
+  const high = sorted[Math.floor((sorted.length - 1) * HIGH_DAY)] as number
+  return { kw: median(sorted) / 24, highKw: Math.max(high, s.highKwh[i] as number) / 24 }
 }
 
 /** What the neighbours do today against their usual: the weather's part. */
@@ -251,7 +268,7 @@ function dailyRule(s: State, ctx: Ctx): void {
     const id = layout.ids[i] as string
     if (x === undefined || s.open.has(id)) continue
     const limit = Math.max(
-      x.high * peers * cfg.dailyFactor,
+      Math.max(x.high, s.highKwh[i] as number) * peers * cfg.dailyFactor,
       x.usual * peers + cfg.dailySigmas * x.deviation,
       x.usual + 24 * cfg.excessKwMin,
     )

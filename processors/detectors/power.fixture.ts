@@ -4,8 +4,8 @@ import type { Finding, Summary } from '#model/finding.ts'
 import type { MeterEvent, Reading } from '#model/reading.ts'
 import type { LogRecord } from '#model/telemetry.ts'
 import type { AnyDetector } from '../fold.ts'
-import { collect, plainValidator } from '../zone-fold.fixture.ts'
-import { createZoneFold } from '../zone-fold.ts'
+import { plainValidator } from '../zone-fold.fixture.ts'
+import { createZoneFold, type ZoneFold, type ZoneOutputs } from '../zone-fold.ts'
 
 export const T0 = Date.UTC(2026, 2, 2)
 const MINUTE = 60_000
@@ -255,25 +255,115 @@ function hash(id: string, ms: number): number {
 export interface Run {
   findings: Finding[]
   summaries: Summary[]
+  /** [asset, time, value] of computed values. */
+  computed: [string, number, number][]
   /** Newest revision of each, withdrawn ones left out. */
   final: Finding[]
   faults: string[]
 }
 
-/** Folds a log with one detector. */
-export function runZone(log: readonly LogRecord[], detectors: readonly AnyDetector[]): Run {
-  const zone = (log[0] as { zone: string }).zone
-  const fold = createZoneFold({ zone, detectors, validator: plainValidator })
-  const { findings, summaries, lines, out } = collect()
+/** Folds a log with some detectors. */
+export function runZone(log: Iterable<LogRecord>, detectors: readonly AnyDetector[]): Run {
+  const findings: Finding[] = []
+  const summaries: Summary[] = []
+  const faults: string[] = []
+  const computed: Run['computed'] = []
+  const none = () => undefined
+  const out: ZoneOutputs = {
+    reading: none,
+    event: none,
+    interval: none,
+    day: none,
+    quarantine: none,
+    computed: (_zone, v) => void computed.push([v.asset, v.tsMs, v.value]),
+    finding: (f) => void findings.push(structuredClone(f)),
+    summary: (x) => void summaries.push(structuredClone(x)),
+    fault: (zone, part, error) => void faults.push(`${zone} ${part} ${String(error)}`),
+  }
+  let fold: ZoneFold | undefined
   for (const record of log) {
-    fold.apply(record, out)
-    lines.length = lines.filter((l) => l.startsWith('fault')).length === 0 ? 0 : lines.length
+    if (record.kind === 'zone') fold ??= createZoneFold({ zone: record.zone, detectors, validator: plainValidator })
+    fold?.apply(record, out)
   }
   const last = new Map(findings.map((f) => [f.id, f]))
-  return {
-    findings,
-    summaries,
-    final: [...last.values()].filter((f) => f.withdrawn !== true),
-    faults: lines.filter((l) => l.startsWith('fault')),
+  return { findings, summaries, computed, final: [...last.values()].filter((f) => f.withdrawn !== true), faults }
+}
+
+export interface Use {
+  days: number
+  fromMs?: number
+  /** True power of a customer, kW. */
+  kw: (meter: string, ms: number) => number
+  /** What its meter sees of it; all by default. Negative: it exports. */
+  seenKw?: (meter: string, ms: number, kw: number) => number
+  /** Reads of a register that stands still. */
+  stuck?: (meter: string, ms: number) => boolean
+  /** No read. */
+  missing?: (meter: string, ms: number) => boolean
+  /** Loss of the transformer: share of the load, and constant, kW. */
+  lossShare?: number
+  ironKw?: number
+  /** More that goes through the totalising meter and past all meters, kW. */
+  takenKw?: (transformer: string, ms: number) => number
+}
+
+/** Weeks of consumption, read every interval; ticks every ten minutes. */
+export function* useOf(town: Town, use: Use): Generator<LogRecord> {
+  const { fromMs = T0, days, kw, lossShare = 0.02, ironKw = 0.1 } = use
+  const { def, stepMs } = town
+  const zone = def.zone
+  yield { kind: 'zone', zone, receivedAtMs: 0, def }
+  const registers = new Map<string, [number, number]>(def.devices.map((d) => [d.asset.id, [1000, 0]]))
+  const hours = stepMs / 3_600_000
+  for (let t = fromMs; t <= fromMs + days * 86_400_000; t += stepMs) {
+    const sums = new Map<string, number>()
+    const readings: Reading[] = []
+    for (const d of def.devices) {
+      const a = d.asset
+      if (a.kind !== 'electric_meter') continue
+      const id = a.id
+      const r = registers.get(id) as [number, number]
+      const transformer = a.transformer as string
+      let seen: number
+      if (a.role === 'customer') {
+        const real = kw(id, t - stepMs)
+        seen = use.seenKw?.(id, t - stepMs, real) ?? real
+        sums.set(transformer, (sums.get(transformer) ?? 0) + (seen < 0 ? seen : real))
+      } else {
+        const sum = (sums.get(transformer) ?? 0) + (use.takenKw?.(transformer, t - stepMs) ?? 0)
+        seen = sum + Math.abs(sum) * lossShare + ironKw
+      }
+      if (t > fromMs && use.stuck?.(id, t) !== true) r[seen >= 0 ? 0 : 1] += Math.abs(seen) * hours
+      if (use.missing?.(id, t) === true) continue
+      const base = {
+        device: id,
+        phase: '',
+        tariff: 0,
+        channel: '',
+        tsMs: t,
+        flags: undefined,
+        gateway: a.gateway,
+        receivedAtMs: t + 40_000,
+        seq: -1,
+        redelivered: false,
+      } as const
+      readings.push(
+        { ...base, quantity: 'active_energy_import_kwh', value: Math.round(r[0] * 100) / 100 },
+        { ...base, quantity: 'active_energy_export_kwh', value: Math.round(r[1] * 100) / 100 },
+      )
+    }
+    yield { kind: 'data', zone, readings, events: [] }
+    for (let m = 60_000; m < stepMs; m += 600_000) {
+      yield { kind: 'tick', nowMs: t + m, ingest: 'i', brokerConnected: true, gatewaysOnline: def.gateways.length }
+    }
   }
+}
+
+/** A household: base load, morning and evening, weekends, noise of its own. About 0.2 to 1 kW in the mean. */
+export function household(id: string, ms: number): number {
+  const hour = (ms / 3_600_000) % 24
+  const size = 0.3 + hash(id, 0)
+  const peak = Math.exp(-(((hour - 19) / 2.5) ** 2)) + 0.5 * Math.exp(-(((hour - 7) / 1.5) ** 2))
+  const weekend = Math.floor(ms / 86_400_000 + 4) % 7 >= 5 ? 1.2 : 1
+  return size * (0.25 + 1.4 * peak * weekend * (0.5 + hash(id, ms)) + 0.4 * hash(`${id}x`, ms))
 }

@@ -350,6 +350,16 @@ describe('reads off the grid', () => {
     ])
   })
 
+  it('a jump between reads of every minute is estimated from a rate over half an interval at least', () => {
+    const b = new Bench([aMeter()])
+    const minute = (i: number, value: number) => b.read({ ts: MIDNIGHT + i * 60_000, value })
+    for (let i = 0; i < 15; i++) minute(i, 100 + i)
+    for (let i = 15; i <= 45; i++) minute(i, 5000 + i)
+    settle(b)
+    expect(b.last()[0]?.value).toBeGreaterThan(10)
+    expect(b.last()[0]?.value).toBeLessThan(20)
+  })
+
   it('a clock that is wrong by minutes is named', () => {
     const b = new Bench([aMeter()])
     for (let i = 0; i < 60; i++) b.read({ ts: MIDNIGHT + i * QUARTER, value: i, at: MIDNIGHT + i * QUARTER - 8 * 60_000 })

@@ -8,9 +8,9 @@ import { ACTUAL, type Knowledge, LIKE_DAY, LINEAR, MISSING, OUTAGE, type Shape, 
 import { addTo, GAPS_MAX, type Gap, intervalsOf, SAID, SAID_REV, unfinished } from './gap.ts'
 import { expectedRate } from './profile.ts'
 import { remember } from './recent.ts'
-import { tidy } from './register.ts'
+import { isOk, step, tidy } from './register.ts'
 import { codeOf, findRow, USED } from './series.ts'
-import { dayAt, isHoliday, outlet, say, snap, type Work, wake, wholeMs } from './state.ts'
+import { dayAt, isHoliday, limitsOf, outlet, say, snap, type Work, wake, wholeMs } from './state.ts'
 
 const HOUR_MS = 3_600_000
 /** Differences of day sums below this are binary noise, or that of a value remembered with seven digits. */
@@ -288,23 +288,27 @@ function powered(supply: readonly number[], readMs: number, fromMs: number, toMs
   return Math.max(0, 1 - dark / (toMs - fromMs))
 }
 
-/** Rate between the two believed reads just before (-1) or after (1) a time, units per hour; NaN when they are not at hand. */
+/** Rate over about an interval of believed reads just before (-1) or after (1) a time, units per hour; NaN when they are not at hand. */
 function rateBeside(w: Work, ms: number, side: -1 | 1): number {
   const { t, row } = w
   const n = t.ringCount[row] as number
+  const limits = limitsOf(w)
   let near = -1
+  let rate = Number.NaN
   for (let k = 0; k < n; k++) {
-    const i = side < 0 ? n - 1 - k : k
-    const p = ringPos(t, row, i)
+    const p = ringPos(t, row, side < 0 ? n - 1 - k : k)
     if (t.ringMark[p] !== USED) continue
-    const at = snap(w.c, t.ringTs[p] as number)
+    const tsMs = t.ringTs[p] as number
     if (near < 0) {
-      if (side < 0 ? at <= ms : at >= ms) near = p
+      if (side < 0 ? snap(w.c, tsMs) <= ms : snap(w.c, tsMs) >= ms) near = p
       continue
     }
-    const hours = Math.abs(at - snap(w.c, t.ringTs[near] as number)) / HOUR_MS
-    const delta = Math.abs((t.ringValue[near] as number) - (t.ringValue[p] as number))
-    return hours * HOUR_MS <= wholeMs(w.c) ? delta / hours : Number.NaN
+    const [earlier, later] = side < 0 ? [p, near] : [near, p]
+    const spanMs = (t.ringTs[later] as number) - (t.ringTs[earlier] as number)
+    const s = step(t.ringValue[earlier] as number, t.ringValue[later] as number, spanMs, limits)
+    if (!isOk(s) || spanMs > wholeMs(w.c)) break
+    rate = (s.delta * HOUR_MS) / spanMs
+    if (spanMs >= w.c.intervalMs / 2) break
   }
-  return Number.NaN
+  return rate
 }

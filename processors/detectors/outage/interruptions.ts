@@ -120,8 +120,8 @@ function lookBack(s: OutageState, transformer: TransformerState, place: Place, c
     const from = meters.gapFromMs[i] as number
     const to = meters.gapToMs[i] as number
     const last = lastTrueMs(meters, i, cfg)
-    if (isOverdue(s, i) && isFresh(s, i, last, startMs)) darkMember(s, place, i).silentFromMs = last
-    else if (to > startMs && from <= startMs + MARGIN_MS && isFresh(s, i, from, startMs)) {
+    if (isOverdue(s, i) && isFresh(s, i, last, place.part)) darkMember(s, place, i).silentFromMs = last
+    else if (to > startMs && from <= startMs + MARGIN_MS && isFresh(s, i, from, place.part)) {
       const m = darkMember(s, place, i)
       m.silentFromMs = from
       m.backMs = to
@@ -134,10 +134,11 @@ export function isOverdue(s: OutageState, i: number): boolean {
   return ((s.meters.flags[i] as number) & OVERDUE) !== 0
 }
 
-/** Its last read came shortly enough before the onset: it was not silent already. */
-export function isFresh(s: OutageState, i: number, lastMs: number, startMs: number): boolean {
+/** Its last read came shortly enough before the onset of the part: the first read that it missed was due after it. */
+export function isFresh(s: OutageState, i: number, lastMs: number, part: Part): boolean {
   const step = s.meters.stepMs[i] as number
-  return lastMs >= startMs - 1.75 * step && lastMs <= startMs + step
+  const slack = part.exact ? 2 * MARGIN_MS : 0.75 * step
+  return lastMs >= part.startMs - step - slack && lastMs <= part.startMs + step
 }
 
 /** A last gasp of meter `i` at the true time `ms`. */

@@ -126,7 +126,7 @@ function joinOpen(s: OutageState, t: number, at: Moment): void {
   if (e === undefined || part === undefined || part.endMs !== 0) return
   for (const i of transformer.members) {
     const last = lastTrueMs(s.meters, i, at.cfg)
-    if (isOverdue(s, i) && isFresh(s, i, last, part.startMs) && last <= part.startMs + at.cfg.joinS * 1000) silent(s, { e, part }, i, last)
+    if (isOverdue(s, i) && isFresh(s, i, last, part) && last <= part.startMs + at.cfg.joinS * 1000) silent(s, { e, part }, i, last)
     // A missed read is due in any case: those without a word are weighed anew.
     else if (isOverdue(s, i)) {
       part.dirty = true

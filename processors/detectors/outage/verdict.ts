@@ -52,7 +52,7 @@ export function tally(s: OutageState, part: Part, cfg: OutageSettings): Tally {
     const m = part.members.get(i)
     if (m !== undefined && (isDark(m) || m.onMs > 0)) continue
     // Silent since before: its word is not to be expected.
-    if (isOverdue(s, i) && !isFresh(s, i, lastTrueMs(s.meters, i, cfg), part.startMs)) continue
+    if (isOverdue(s, i) && !isFresh(s, i, lastTrueMs(s.meters, i, cfg), part)) continue
     c.undecided += 1
   }
   return c

@@ -114,7 +114,13 @@ export function addInterval(b: Balance, zone: ZoneContext, interval: Interval): 
   if (open > endMs) return
   if (open !== endMs) clear(b, layout, t, at, endMs)
   if (b.dueMs === 0 || endMs + HOLD * tx.stepMs < b.dueMs) b.dueMs = endMs + HOLD * tx.stepMs
-  if (interval.rev > 1 || interval.status !== 'actual' || value === null || interval.reasons.includes('outage')) {
+  if (
+    interval.rev > 1 ||
+    interval.status !== 'actual' ||
+    value === null ||
+    interval.reasons.includes('outage') ||
+    endMs - interval.startMs !== tx.stepMs
+  ) {
     b.bad[at] = 1
     return
   }

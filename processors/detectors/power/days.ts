@@ -78,13 +78,14 @@ export function addToDay(d: Days, i: number, interval: Interval, timezone: strin
   d.todayHours[i] = (d.todayHours[i] as number) + hours
 }
 
-/** Read as it was: what may trigger or clear anything. */
-export function isPlain(interval: Interval): boolean {
+/** Read as it was, at both ends of one interval of the meter (`stepMs`): what may trigger or clear anything. */
+export function isPlain(interval: Interval, stepMs: number): boolean {
   return (
     interval.status === 'actual' &&
     interval.rev === 1 &&
     interval.value !== null &&
     interval.channel === '' &&
+    interval.endMs - interval.startMs <= stepMs &&
     !interval.reasons.includes('outage')
   )
 }

@@ -146,10 +146,10 @@ export function suspects(s: Missing, layout: PowerLayout, t: number, hoursMin: n
   return out.sort((a, b) => b.correlation - a.correlation || a.i - b.i)
 }
 
-/** Mean missing power since it began, and for how many days it could be compared. */
-export function unexplained(s: Missing, t: number): { kw: number; days: number } | undefined {
+/** Mean missing power of the last days, when something is missing. */
+export function unexplained(s: Missing, t: number): { kw: number } | undefined {
   const w = s.sums[t * T] as number
   if (s.riseMs[t] === 0 || w <= 0) return undefined
   const kw = (s.sums[t * T + 1] as number) / w
-  return kw > 0 ? { kw, days: w / 24 } : undefined
+  return kw > 0 ? { kw } : undefined
 }
