@@ -6,7 +6,14 @@ const never = ['**/node_modules/**', '**/.meterstream/**', 'api/web/dist/**']
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', testTimeout: 30_000, include: ['**/*.test.ts', '**/*.test.tsx'], exclude: [...never, '**/*.int.test.ts', '**/*.e2e.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          testTimeout: 30_000,
+          include: ['**/*.test.ts', '**/*.test.tsx'],
+          exclude: [...never, '**/*.int.test.ts', '**/*.e2e.test.ts'],
+        },
+      },
       {
         test: {
           name: 'integration',

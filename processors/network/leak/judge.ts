@@ -16,7 +16,7 @@ import {
 } from '../../statistics/step-filter.ts'
 import type { Calendar } from './baseline.ts'
 import { type Common, expectedAt } from './common.ts'
-import { BINS_PER_DAY, BINS_PER_HOUR, balanceModel, type District, hourOf, lossAt, MASK, maskAt, netAt, wanderOf } from './district.ts'
+import { BINS_PER_DAY, BINS_PER_HOUR, balanceModel, type District, hourOf, lossAt, maskAt, netAt, wanderOf } from './district.ts'
 
 /** How far back an onset may lie. */
 export const LOOKBACK_DAYS = 10
