@@ -131,9 +131,25 @@ function endOfDay(r: Row, id: string, ctx: Ctx): void {
   if (r.onsetMs === 0 && r.above >= cfg.days) r.onsetMs = r.firstMs
   if (r.onsetMs === 0) return
   // Said when found, every week, and at the end.
-  if (r.below < cfg.clearDays && r.saidMs > 0 && r.dayEndMs - r.saidMs < 7 * DAY_MS) return
-  r.saidMs = r.dayEndMs
   const cleared = r.below >= cfg.clearDays
+  if (!cleared && r.saidMs > 0 && r.dayEndMs - r.saidMs < 7 * DAY_MS) return
+  r.saidMs = r.dayEndMs
+  say(r, id, { kwh, supplied, limit, technical: r.technical * scale, cleared }, ctx)
+  if (!cleared) return
+  r.onsetMs = 0
+  r.saidMs = 0
+  r.above = 0
+  r.below = 0
+}
+
+function say(
+  r: Row,
+  id: string,
+  day: { kwh: number; supplied: number; limit: number; technical: number; cleared: boolean },
+  ctx: Ctx,
+): void {
+  const { settings: cfg } = ctx
+  const { cleared } = day
   const lost = r.meanKwh > 0
   ctx.emit({
     kind: 'line_loss',
@@ -142,32 +158,30 @@ function endOfDay(r: Row, id: string, ctx: Ctx): void {
     clearedAtMs: cleared ? r.dayEndMs - cfg.clearDays * DAY_MS : null,
     severity: cleared ? 'warning' : 'minor',
     confidence: r.above >= 2 * cfg.days ? 0.9 : 0.8,
-    size: { kwhDay: round(r.meanKwh), kwhYear: Math.round(r.meanKwh * 365), sharePct: round((100 * kwh) / Math.max(1e-6, supplied)) },
+    size: {
+      kwhDay: round(r.meanKwh),
+      kwhYear: Math.round(r.meanKwh * 365),
+      sharePct: round((100 * day.kwh) / Math.max(1e-6, day.supplied)),
+    },
     reason: cleared ? 'balance-closed' : lost ? 'unexplained-loss' : 'customers-exceed-supply',
     evidence: [
       {
         what: 'balance',
         day: toIso(r.dayStartMs),
-        suppliedKwh: round(supplied),
-        technicalKwh: round(r.technical * scale),
-        unexplainedKwh: round(kwh),
+        suppliedKwh: round(day.supplied),
+        technicalKwh: round(day.technical),
+        unexplainedKwh: round(day.kwh),
         comparedHours: round(r.hours),
       },
       {
         what: 'limit',
-        kwh: round(limit),
+        kwh: round(day.limit),
         usualDeviationKwh: round(r.usualKwh),
         days: r.above,
         meters: layoutOf(ctx.zone).transformers.find((t) => t.id === id)?.customers.length ?? 0,
       },
     ],
   })
-  if (cleared) {
-    r.onsetMs = 0
-    r.saidMs = 0
-    r.above = 0
-    r.below = 0
-  }
 }
 
 const round = (v: number) => Math.round(v * 100) / 100
