@@ -39,6 +39,7 @@ import {
   thin,
   thresholdOf,
 } from './leak/judge.ts'
+import { createPressure, learnPressure, locate, putResiduals } from './leak/pressure-evidence.ts'
 
 const Settings = z.object({
   falseAlarmsPerDistrictMonth: z.number().positive().max(10).default(0.05).describe('Allowed by chance alone; thresholds follow from it'),
@@ -106,6 +107,14 @@ function onDistrict(d: District, data: Record<string, unknown>): void {
   d.timezone = data.timezone as string
 }
 
+function onPlaces(d: District, data: Record<string, unknown>): void {
+  const { sensors, at, pipes, x, y, fall } = data as { sensors: string[]; at: number[]; pipes: string[]; x: number[]; y: number[]; fall: number[] }
+  if (d.pressure === undefined || d.pressure.sensors.join() !== sensors.join() || d.pressure.used.join() !== at.join()) {
+    d.pressure = createPressure(sensors, at)
+  }
+  d.pressure.places = { sensors: at.length, pipes, x: Float32Array.from(x), y: Float32Array.from(y), fall: Float32Array.from(fall) }
+}
+
 /** May the size of what is known jump at this step of a run that began at `from`? */
 function opensAt(d: District, step: number, from: number, bins: number): boolean {
   return d.jumps.some((j) => Math.floor(j / bins) === step || (step === from && j < from * bins))
@@ -150,6 +159,8 @@ function learnAll(state: DistrictLeakState, bin: number, settings: Settings): vo
   const first = all.every((d) => d.typical <= 0)
   learn(all, first ? bin : bin - settings.learnLagDays * BINS_PER_DAY, state.calendar)
   state.learntBin = bin
+  // Pressure is learnt while nothing leaks: the noise of a district with an open leak stays what it was.
+  for (const d of all) if (d.pressure !== undefined && (d.leaks.length === 0 || d.pressure.covariance.length === 0)) learnPressure(d.pressure)
   for (const d of all) {
     if (d.typical <= 0) continue
     rerun(d, all, bin, state)
@@ -417,7 +428,7 @@ function judge(
 
 function draft(d: District, l: OpenLeak, reason: string, extra: Partial<FindingDraft> = {}): FindingDraft {
   const m3h = l.size * d.typical
-  const candidates: Candidate[] = []
+  const candidates: Candidate[] = l.candidates
   const evidence: Evidence[] = [
     {
       what: l.via === 'inflow' ? 'net inflow above its baseline' : 'inflow not taken by customers',
@@ -441,6 +452,14 @@ function draft(d: District, l: OpenLeak, reason: string, extra: Partial<FindingD
     ...(l.parent === undefined ? {} : { parent: l.parent }),
     ...extra,
   }
+}
+
+/** Ranks pipes by the pressure since the onset; keeps what it has when pressure cannot tell. */
+function place(d: District, l: OpenLeak, bin: number): void {
+  if (d.pressure === undefined) return
+  const m3h = l.size * d.typical
+  const found = locate(d.pressure, l.onsetBin, bin, m3h, 0.3 * m3h)
+  if (found !== undefined) l.candidates = found
 }
 
 function round(v: number, digits: number): number {
@@ -470,9 +489,11 @@ function open(
     peak: verdict.size,
     z: verdict.z,
     lowHours: 0,
+    candidates: [],
     parent,
     said: verdict.size,
   }
+  place(d, l, Math.min(l.detectedBin, d.pressure?.newest ?? l.detectedBin))
   d.leaks.push(l)
   d.jumps.push(onsetBin)
   ctx.emit(d.zone, draft(d, l, verdict.verdict.reason))
@@ -624,13 +645,17 @@ function judgeHours(state: DistrictLeakState, ctx: NetworkContext<Settings>): vo
 export const districtLeak: NetworkDetector<DistrictLeakState, Settings> = {
   name: 'district-leak',
   kinds: ['burst', 'leak', 'sensor_fault'],
-  topics: ['district', 'district_flow', 'district_metered', 'district_operation'],
+  topics: ['district', 'district_places', 'district_pressure', 'district_flow', 'district_metered', 'district_operation'],
   settings: Settings,
   create: () => ({ districts: new Map(), calendar: createCalendar(), operations: [], learntBin: -1, nextBin: -1 }),
   onSummary(state, s) {
     const d = of(state, s.zone)
     if (s.topic === 'district') onDistrict(d, s.data)
-    else if (s.topic === 'district_operation') {
+    else if (s.topic === 'district_places') onPlaces(d, s.data)
+    else if (s.topic === 'district_pressure') {
+      const { bin, residualMbar } = s.data as { bin: number; residualMbar: (number | null)[] }
+      if (d.pressure !== undefined) putResiduals(d.pressure, bin, residualMbar)
+    } else if (s.topic === 'district_operation') {
       const o = s.data as { kind: string; scopeType: string; scope: string; startMs: number; endMs: number }
       if (o.kind === 'holiday') {
         const from = localBin(d.timezone, Math.floor(o.startMs / BIN_MS)).day

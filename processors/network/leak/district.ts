@@ -1,6 +1,8 @@
 // What the second stage keeps of a district: four weeks of net inflow, its baseline, the state of its tests, its open leaks.
+import type { Candidate } from '#model/finding.ts'
 import { DAY_MS, HOUR_MS, localHour, MINUTE_MS, offsetMs } from '#model/time.ts'
 import { createStepFilter, type StepFilter, type WanderModel } from '../../statistics/step-filter.ts'
+import type { Pressure } from './pressure-evidence.ts'
 
 export const BIN_MS = 15 * MINUTE_MS
 export const BINS_PER_HOUR = HOUR_MS / BIN_MS
@@ -27,6 +29,7 @@ export interface OpenLeak {
   peak: number
   z: number
   lowHours: number
+  candidates: Candidate[]
   parent: string | undefined
   said: number
 }
@@ -71,6 +74,7 @@ export interface District {
   balanceBase: number
   balanceNoise: Noise
   balance: StepFilter
+  pressure: Pressure | undefined
   stale: boolean
   staleBalance: boolean
   leaks: OpenLeak[]
@@ -146,6 +150,7 @@ export function createDistrict(zone: string): District {
     balanceBase: 0,
     balanceNoise: { ...DEFAULT_NOISE },
     balance: createStepFilter(model),
+    pressure: undefined,
     stale: false,
     staleBalance: false,
     leaks: [],
