@@ -8,6 +8,7 @@ import { highUsage } from './high-usage.ts'
 import { lineLoss } from './line-loss.ts'
 import { load } from './load.ts'
 import { outage } from './outage.ts'
+import { pressure } from './pressure.ts'
 import { reverseFlow } from './reverse-flow.ts'
 import { stuckRegister } from './stuck-register.ts'
 
@@ -22,4 +23,5 @@ export const DETECTORS: readonly AnyDetector[] = [
   clockFault,
   customerLeak,
   districtFlow,
+  pressure,
 ]

@@ -117,7 +117,11 @@ function low(s: PressureState, i: number, read: ValidatedRead, ctx: Ctx): void {
   const isLow = read.value < lowPressureBar && (Number.isNaN(usual) || read.value < usual - lowPressureDropBar)
   if (!isLow) {
     // A minimum that forgets within a month or so, one part in two thousand a reading towards the present value.
-    s.lowest[i] = Number.isNaN(usual) ? read.value : read.value < usual ? usual + (read.value - usual) * 0.2 : usual + (read.value - usual) * 0.0005
+    s.lowest[i] = Number.isNaN(usual)
+      ? read.value
+      : read.value < usual
+        ? usual + (read.value - usual) * 0.2
+        : usual + (read.value - usual) * 0.0005
     s.lowRun[i] = 0
     const onsetMs = s.low.get(id)
     if (onsetMs !== undefined) {
@@ -142,7 +146,14 @@ function sayLow(id: string, onsetMs: number, value: number, usual: number, clear
     severity: value <= 0 ? 'critical' : 'major',
     confidence: 0.95,
     reason: clearedAtMs === null ? (value <= 0 ? 'negative-pressure' : 'below-service-pressure') : 'pressure-back',
-    evidence: [{ what: 'pressure', bar: round(value, 3), usualLowestBar: Number.isNaN(usual) ? null : round(usual, 3), limitBar: ctx.settings.lowPressureBar }],
+    evidence: [
+      {
+        what: 'pressure',
+        bar: round(value, 3),
+        usualLowestBar: Number.isNaN(usual) ? null : round(usual, 3),
+        limitBar: ctx.settings.lowPressureBar,
+      },
+    ],
   })
 }
 
@@ -239,7 +250,9 @@ function sayDrift(id: string, onsetMs: number, awayBar: number, limitBar: number
     severity: 'warning',
     confidence: 0.8,
     reason: clearedAtMs === null ? 'left-the-others' : 'back-with-the-others',
-    evidence: [{ what: 'mean of a day against what flows and other sensors say', awayBar: round(awayBar, 3), limitBar: round(limitBar, 3) }],
+    evidence: [
+      { what: 'mean of a day against what flows and other sensors say', awayBar: round(awayBar, 3), limitBar: round(limitBar, 3) },
+    ],
   })
 }
 
@@ -250,7 +263,8 @@ function closeLocalDay(s: PressureState, ctx: Ctx, day: number): void {
     s.daysClosed += 1
   }
   s.day = day
-  if (s.expectation.ready.some((r) => r === 1) && (s.placesDay < 0 || day - s.placesDay >= ctx.settings.placesEveryDays)) sendPlaces(s, ctx, day)
+  if (s.expectation.ready.some((r) => r === 1) && (s.placesDay < 0 || day - s.placesDay >= ctx.settings.placesEveryDays))
+    sendPlaces(s, ctx, day)
 }
 
 function sendPlaces(s: PressureState, ctx: Ctx, day: number): void {
@@ -310,4 +324,3 @@ export const pressure: Detector<PressureState, Settings> = {
     if (closed % 4 === 0) drifts(state, ctx)
   },
 }
-

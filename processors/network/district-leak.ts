@@ -108,7 +108,14 @@ function onDistrict(d: District, data: Record<string, unknown>): void {
 }
 
 function onPlaces(d: District, data: Record<string, unknown>): void {
-  const { sensors, at, pipes, x, y, fall } = data as { sensors: string[]; at: number[]; pipes: string[]; x: number[]; y: number[]; fall: number[] }
+  const { sensors, at, pipes, x, y, fall } = data as {
+    sensors: string[]
+    at: number[]
+    pipes: string[]
+    x: number[]
+    y: number[]
+    fall: number[]
+  }
   if (d.pressure === undefined || d.pressure.sensors.join() !== sensors.join() || d.pressure.used.join() !== at.join()) {
     d.pressure = createPressure(sensors, at)
   }
@@ -160,7 +167,8 @@ function learnAll(state: DistrictLeakState, bin: number, settings: Settings): vo
   learn(all, first ? bin : bin - settings.learnLagDays * BINS_PER_DAY, state.calendar)
   state.learntBin = bin
   // Pressure is learnt while nothing leaks: the noise of a district with an open leak stays what it was.
-  for (const d of all) if (d.pressure !== undefined && (d.leaks.length === 0 || d.pressure.covariance.length === 0)) learnPressure(d.pressure)
+  for (const d of all)
+    if (d.pressure !== undefined && (d.leaks.length === 0 || d.pressure.covariance.length === 0)) learnPressure(d.pressure)
   for (const d of all) {
     if (d.typical <= 0) continue
     rerun(d, all, bin, state)

@@ -192,6 +192,7 @@ function conductances(m: DistrictModel, demand: Float64Array, total: number, out
     }
     if (moved < 1e-4 * total) break
   }
-  for (let l = 0; l < links; l++) g[l] = 1 / (1.852 * (m.resistance[l] as number) * Math.max(Math.abs(q[l] as number), 1e-5) ** 0.852 + 1e-3)
+  for (let l = 0; l < links; l++)
+    g[l] = 1 / (1.852 * (m.resistance[l] as number) * Math.max(Math.abs(q[l] as number), 1e-5) ** 0.852 + 1e-3)
   return g
 }

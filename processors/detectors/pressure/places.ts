@@ -51,7 +51,10 @@ export function placesOf(m: DistrictModel, s: Sensitivity, sensors: number): Pla
     const half = distanceM(m.nodes[a] as PipeNode, m.nodes[b] as PipeNode) / 2
     for (const i of [a, b]) if (half < (pipeOf.get(i)?.half ?? Number.POSITIVE_INFINITY)) pipeOf.set(i, { pipe: m.pipe[l] as string, half })
   }
-  const even = Array.from({ length: sensors }, (_, k) => s.reached.reduce((a, i) => a + (s.fall[k * n + i] as number), 0) / s.reached.length)
+  const even = Array.from(
+    { length: sensors },
+    (_, k) => s.reached.reduce((a, i) => a + (s.fall[k * n + i] as number), 0) / s.reached.length,
+  )
   const out: Places = { pipes: [], x: [], y: [], fall: [] }
   for (const i of spread(m, s.reached)) {
     const pipe = pipeOf.get(i)

@@ -39,7 +39,11 @@ export interface Pressure {
 
 export function createPressure(sensors: string[], used: number[]): Pressure {
   return {
-    sensors, used, places: undefined, ring: new Float32Array(used.length * PRESSURE_RING).fill(Number.NaN), newest: -1,
+    sensors,
+    used,
+    places: undefined,
+    ring: new Float32Array(used.length * PRESSURE_RING).fill(Number.NaN),
+    newest: -1,
     covariance: new Float64Array(0),
   }
 }
