@@ -13,7 +13,6 @@ import {
   BINS_PER_HOUR,
   createDistrict,
   type District,
-  hourOf,
   localBin,
   MASK,
   maskBins,
@@ -39,7 +38,7 @@ import {
   thin,
   thresholdOf,
 } from './leak/judge.ts'
-import { createPressure, learnPressure, locate, putResiduals } from './leak/pressure-evidence.ts'
+import { createPressure, jointStep, learnPressure, locate, preparePressure, putResiduals } from './leak/pressure-evidence.ts'
 
 const Settings = z.object({
   falseAlarmsPerDistrictMonth: z.number().positive().max(10).default(0.05).describe('Allowed by chance alone; thresholds follow from it'),
@@ -120,6 +119,7 @@ function onPlaces(d: District, data: Record<string, unknown>): void {
     d.pressure = createPressure(sensors, at)
   }
   d.pressure.places = { sensors: at.length, pipes, x: Float32Array.from(x), y: Float32Array.from(y), fall: Float32Array.from(fall) }
+  preparePressure(d.pressure)
 }
 
 /** May the size of what is known jump at this step of a run that began at `from`? */
@@ -168,7 +168,10 @@ function learnAll(state: DistrictLeakState, bin: number, settings: Settings): vo
   state.learntBin = bin
   // Pressure is learnt while nothing leaks: the noise of a district with an open leak stays what it was.
   for (const d of all)
-    if (d.pressure !== undefined && (d.leaks.length === 0 || d.pressure.covariance.length === 0)) learnPressure(d.pressure)
+    if (d.pressure !== undefined && (d.leaks.length === 0 || d.pressure.covariance.length === 0)) {
+      learnPressure(d.pressure)
+      preparePressure(d.pressure)
+    }
   for (const d of all) {
     if (d.typical <= 0) continue
     rerun(d, all, bin, state)
@@ -281,16 +284,11 @@ function holidays(state: DistrictLeakState, all: readonly District[], bin: numbe
   return true
 }
 
-/** From an evening's onset to the next morning a night shift and a leak look alike. */
-function atNight(d: District, onset: number, bin: number): boolean {
-  const start = hourOf(d.timezone, onset)
-  const now = hourOf(d.timezone, bin)
-  return start >= 19 && (now >= 19 || now < 8)
-}
-
 /** A rival counts when it explains about as well, and leaves less than this of the leak when both are allowed. */
 const BETTER_BY = 0.2
 const BESIDE_Z = 2
+/** Log-likelihood by which a draw that has ended must explain more than a leak that goes on. */
+const ENDED_LLR = 2
 /** Weighed with all that is known now, the step must still stand out by this much. */
 const CONFIRM_Z = 3
 
@@ -416,21 +414,20 @@ function judge(
     const meter = neighbourLoses(d, all, step)
     if (meter !== undefined) return hold(`meter ${meter} may read wrong`)
   }
-  if (via === 'inflow' && sharedRise(d, all, step) >= 0.5) return hold('shared by districts')
+  if (via === 'inflow' && sharedRise(d, all, step) > 0.6) return hold('shared by districts')
   if (via === 'inflow' && mayBeHoliday(d, all, step, bin, state)) return hold('may be a holiday')
   const small = step.size < settings.nightShiftMaxShare
-  if (small && ageH < 14 && atNight(d, newest - ageH * BINS_PER_HOUR, newest)) return hold('may be use at night')
   const r = weigh(d, all, step, bin, via, state, settings)
-  if (!(r.leak.z > CONFIRM_Z)) return hold('not confirmed')
+  if (!(r.leak.z > (step.joint === true ? FLOW_MIN_Z - 0.5 : CONFIRM_Z))) return hold('not confirmed')
   if (small && r.nightShift.z > r.leak.z - BETTER_BY && r.nightShift.beside < BESIDE_Z) return hold('may be use at night')
   if (ageH >= 12 && r.growth.z > r.leak.z && r.growth.beside < BESIDE_Z) return hold('demand has grown')
-  if (ageH <= 48 && r.draw.z > r.leak.z + BETTER_BY) return hold('ended')
+  if (ageH <= 48 && r.draw.z ** 2 > r.leak.z ** 2 + ENDED_LLR * 2) return hold('ended')
   const kind = ageH <= 12 || r.leak.z ** 2 > r.ramp.z ** 2 + 4 ? 'burst' : 'leak'
   return {
     verdict: { leak: true, reason: via === 'inflow' ? (kind === 'burst' ? 'inflow-step' : 'night-flow-rise') : 'water-balance-step' },
     kind,
-    z: r.leak.z,
-    size: Math.max(r.leak.size, settings.leakMinShare),
+    z: Math.max(r.leak.z, step.z),
+    size: Math.max(step.joint === true ? step.size : r.leak.size, settings.leakMinShare),
   }
 }
 
@@ -584,13 +581,49 @@ function judgeBin(state: DistrictLeakState, bin: number, ctx: NetworkContext<Set
     if (bin % BINS_PER_HOUR === BINS_PER_HOUR - 1) follow(d, all, bin, state, settings, ctx)
     // Where registers cover the district the balance knows more: inflow that customers took is no leak.
     if (d.fullyMetered && d.nextHour >= 0 && Number.isFinite(d.balanceBase)) continue
-    const step = strongestStep(d.filter, bin, (age) => zOf(age) * inflation(d, age))
+    const step = strongestStep(d.filter, bin, (age) => zOf(age) * inflation(d, age)) ?? withPressure(d, bin, settings)
     if (step === undefined) {
       d.holdReason = ''
       continue
     }
     decide(d, all, step, bin, 'inflow', state, ctx)
   }
+}
+
+/** Flow must show this much by itself before pressure is asked. */
+const FLOW_MIN_Z = 2
+/** Pressure speaks of the last hours. */
+const JOINT_BINS = 48
+
+/** The strongest recent step when flow and pressure are taken together, if it stands out. */
+function withPressure(d: District, bin: number, settings: Settings): StepFound | undefined {
+  const p = d.pressure
+  if (p === undefined || p.covariance.length === 0) return undefined
+  // Many places are tried, but no more directions than sensors.
+  const zOf = thresholdOf(settings.falseAlarmsPerDistrictMonth / (1 + p.used.length / 2), 1 / BINS_PER_HOUR)
+  const best = new Map<number, { onset: number; num: number; den: number; z: number }>()
+  const { filter } = d
+  for (let c = 0; c < filter.count; c++) {
+    const onset = filter.onset[c] as number
+    const age = bin - onset + 1
+    const den = filter.den[c] as number
+    if (age < 2 || age > JOINT_BINS || den <= 0) continue
+    const z = (filter.num[c] as number) / Math.sqrt(den)
+    const octave = Math.floor(Math.log2(age))
+    if (z >= FLOW_MIN_Z && z > (best.get(octave)?.z ?? 0)) best.set(octave, { onset, num: filter.num[c] as number, den, z })
+  }
+  let found: StepFound | undefined
+  let over = 0
+  for (const { onset, num, den } of best.values()) {
+    const age = bin - onset + 1
+    const j = jointStep(p, onset, bin, { num: num / d.typical, den: den / d.typical ** 2 })
+    if (j === undefined) continue
+    const excess = j.z - zOf(age) * inflation(d, age)
+    if (excess <= over) continue
+    over = excess
+    found = { onset, z: j.z, size: j.sizeM3h / d.typical, sd: j.sdM3h / d.typical, joint: true }
+  }
+  return found
 }
 
 /**
@@ -617,8 +650,8 @@ function decide(
   const found = judge(d, all, step, bin, via, state, settings)
   d.holdReason = found.verdict.leak ? '' : found.verdict.reason
   if (!found.verdict.leak) {
-    if (found.verdict.reason === 'ended' && (via === 'inflow' || found.draw !== undefined)) {
-      maskBins(d, found.draw?.from ?? step.onset, found.draw?.to ?? bin, MASK.draw)
+    if (found.draw?.over === true) {
+      maskBins(d, found.draw.from, found.draw.to, MASK.draw)
       rerun(d, all, d.nextBin, state)
       if (d.nextHour >= 0 && d.fullyMetered) rerunBalance(d, d.nextHour)
     }

@@ -198,6 +198,8 @@ export function dropOnsets(f: StepFilter, keep: (bin: number, index: number) => 
 
 export interface StepFound {
   onset: number
+  /** Other evidence is in it. */
+  joint?: boolean
   /** Standard deviations; the log-likelihood ratio is z^2/2. */
   z: number
   /** Size of the step as a share of the typical demand. */

@@ -142,12 +142,15 @@ export function rivals(
   }
   const draws = shapes.length
   if (by.nights) {
-    // This night alone, which is all that is known of a first one.
-    for (const s of SHIFT_START) {
+    // This night alone, which is all that is known of a first one: since each half hour of the evening.
+    for (let half = 0; half < 8; half++) {
       let from = last
-      while (from > last - 14 * perHour && localHourOf(from) !== s) from -= 1
-      while (localHourOf(from - 1) === s) from -= 1
-      if (localHourOf(from) === s) shapes.push((b) => (b >= from && (localHourOf(b) >= 19 || localHourOf(b) < 7) ? 1 : 0))
+      while (from > last - 14 * perHour && localHourOf(from) !== 20 + Math.floor(half / 2)) from -= 1
+      while (localHourOf(from - 1) === localHourOf(from)) from -= 1
+      if (localHourOf(from) !== 20 + Math.floor(half / 2)) continue
+      if (half % 2 === 1) from += Math.floor(perHour / 2)
+      const start = from
+      shapes.push((b) => (b >= start && (localHourOf(b) >= 19 || localHourOf(b) < 7) ? 1 : 0))
     }
     const night = (n: number) => step.onset - n * 24 * perHour - 6 * perHour
     for (const n of [0, 1, 2, 4]) {

@@ -7,7 +7,7 @@ export const PRESSURE_RING = 480
 /** Mean before the onset over this many bins: half a day. */
 const BEFORE = 48
 /** Lengths after the onset for which the noise of the difference is learnt, in bins. */
-const AGES = [2, 4, 8, 16, 32, 96]
+const AGES = [2, 4, 8, 16, 32]
 /** A change shared by all sensors (a valve set anew, a tank) says nothing of a place, bar. */
 const COMMON_BAR = 0.02
 /** The model of the network is not the network: share of a modelled fall that may be wrong. */
@@ -35,6 +35,9 @@ export interface Pressure {
   newest: number
   /** Covariance of (mean after - mean before) by AGES: age * n * n. */
   covariance: Float64Array
+  /** Its inverse, and (fall, fall) of each place in it: age * places. */
+  inverse: Float64Array
+  den: Float64Array
 }
 
 export function createPressure(sensors: string[], used: number[]): Pressure {
@@ -45,6 +48,8 @@ export function createPressure(sensors: string[], used: number[]): Pressure {
     ring: new Float32Array(used.length * PRESSURE_RING).fill(Number.NaN),
     newest: -1,
     covariance: new Float64Array(0),
+    inverse: new Float64Array(0),
+    den: new Float64Array(0),
   }
 }
 
@@ -85,7 +90,7 @@ export function learnPressure(p: Pressure): void {
   p.covariance = new Float64Array(AGES.length * n * n)
   for (const [a, age] of AGES.entries()) {
     const rows: Float64Array[] = []
-    for (let b = p.newest - PRESSURE_RING + BEFORE + age; b <= p.newest; b += Math.max(2, age >> 1)) {
+    for (let b = p.newest - PRESSURE_RING + BEFORE + age; b <= p.newest; b += Math.max(2, age >> 2)) {
       const d = change(p, b - age + 1, b)
       if (d.every((x) => Number.isFinite(x))) rows.push(d)
     }
@@ -109,7 +114,42 @@ export function learnPressure(p: Pressure): void {
   }
 }
 
-interface Matched {
+/** Inverts what was learnt, once for all bins in which every sensor speaks; needed anew when the places change. */
+export function preparePressure(p: Pressure): void {
+  const n = p.used.length
+  const { places } = p
+  p.inverse = new Float64Array(0)
+  if (places === undefined || p.covariance.length === 0) return
+  const m = places.pipes.length
+  const inverse = new Float64Array(AGES.length * n * n)
+  const den = new Float64Array(AGES.length * m)
+  const all = Array.from({ length: n }, (_, k) => k)
+  for (let a = 0; a < AGES.length; a++) {
+    const inv = inverseOf(p, a, all)
+    if (inv === undefined) return
+    for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) inverse[(a * n + i) * n + j] = inv[i]?.[j] as number
+    for (let q = 0; q < m; q++) den[a * m + q] = quadratic(places, n, q, all, inv)
+  }
+  p.inverse = inverse
+  p.den = den
+}
+
+function inverseOf(p: Pressure, a: number, seen: readonly number[]): number[][] | undefined {
+  const n = p.used.length
+  return invert(seen.map((i) => seen.map((j) => p.covariance[(a * n + i) * n + j] as number)))
+}
+
+function quadratic(places: PressurePlaces, n: number, q: number, seen: readonly number[], inverse: readonly (readonly number[])[]): number {
+  let sum = 0
+  for (const [i, k] of seen.entries()) {
+    let dot = 0
+    for (const [j, l] of seen.entries()) dot += (inverse[i]?.[j] as number) * (places.fall[q * n + l] as number)
+    sum += dot * (places.fall[q * n + k] as number)
+  }
+  return sum
+}
+
+export interface Matched {
   /** Per place, for a leak in m3/h: sum of (fall, change) and of (fall, fall), in units of noise. */
   num: Float64Array
   den: Float64Array
@@ -129,29 +169,68 @@ export function match(p: Pressure, onset: number, bin: number): Matched | undefi
   const seen: number[] = []
   for (let k = 0; k < n; k++) if (Number.isFinite(d[k])) seen.push(k)
   if (seen.length === 0) return undefined
-  const inverse = invert(seen.map((i) => seen.map((j) => p.covariance[(a * n + i) * n + j] as number)))
-  if (inverse === undefined) return undefined
-  const sd = seen.map((i) => Math.sqrt(p.covariance[(a * n + i) * n + i] as number))
-  const cut = seen.map((k, i) => Math.max(-CUT_SD * (sd[i] as number), Math.min(CUT_SD * (sd[i] as number), d[k] as number)))
-  const weighed = inverse.map((row) => row.reduce((sum, v, j) => sum + v * (cut[j] as number), 0))
+  const whole = seen.length === n && p.inverse.length > 0
+  const inverse = whole ? undefined : inverseOf(p, a, seen)
+  if (!whole && inverse === undefined) return undefined
+  const cut = seen.map((k) => {
+    const limit = CUT_SD * Math.sqrt(p.covariance[(a * n + k) * n + k] as number)
+    return Math.max(-limit, Math.min(limit, d[k] as number))
+  })
+  const weighed = seen.map((k, i) => {
+    let sum = 0
+    for (let j = 0; j < seen.length; j++)
+      sum += (whole ? (p.inverse[(a * n + k) * n + j] as number) : (inverse?.[i]?.[j] as number)) * (cut[j] as number)
+    return sum
+  })
   const m = places.pipes.length
   const out: Matched = { num: new Float64Array(m), den: new Float64Array(m), single: new Float64Array(m) }
   for (let q = 0; q < m; q++) {
     // A leak lowers pressure: the change is minus the fall.
-    const u = seen.map((k) => -(places.fall[q * n + k] as number))
     let top = 0
-    for (let i = 0; i < u.length; i++) {
-      const part = (u[i] as number) * (weighed[i] as number)
-      out.num[q] = (out.num[q] as number) + part
-      top = Math.max(top, part)
-      const row = inverse[i] as number[]
-      let dot = 0
-      for (let j = 0; j < u.length; j++) dot += (row[j] as number) * (u[j] as number)
-      out.den[q] = (out.den[q] as number) + (u[i] as number) * dot
+    let sum = 0
+    for (const [i, k] of seen.entries()) {
+      const part = -(places.fall[q * n + k] as number) * (weighed[i] as number)
+      sum += part
+      if (part > top) top = part
     }
-    out.single[q] = (out.num[q] as number) > 0 ? top / (out.num[q] as number) : 1
+    out.num[q] = sum
+    out.den[q] = whole ? (p.den[a * m + q] as number) : quadratic(places, n, q, seen, inverse as number[][])
+    out.single[q] = sum > 0 ? top / sum : 1
   }
   return out
+}
+
+/** A place seen by one sensor alone counts no more than flow: that sensor may be broken. */
+const SINGLE_MAX = 0.8
+/** Sizes by flow and by pressure may differ by this many standard deviations. */
+const AGREE_SD = 3
+
+/**
+ * Flow and pressure together: the largest z of a leak at any place, given what flow alone adds up to (`num`, `den`, for a leak in m3/h).
+ * Undefined when pressure cannot tell.
+ */
+export function jointStep(
+  p: Pressure,
+  onset: number,
+  bin: number,
+  flow: { num: number; den: number },
+): { z: number; sizeM3h: number; sdM3h: number } | undefined {
+  const found = match(p, onset, bin)
+  if (found === undefined) return undefined
+  let best: { z: number; sizeM3h: number; sdM3h: number } | undefined
+  for (let q = 0; q < found.num.length; q++) {
+    if (p.used.length > 2 && (found.single[q] as number) > SINGLE_MAX) continue
+    const own = found.den[q] as number
+    if (own <= 0) continue
+    // Both must speak of the same size.
+    const gap = flow.num / flow.den - (found.num[q] as number) / own
+    if (gap * gap > AGREE_SD ** 2 * (1 / flow.den + 1 / own)) continue
+    const num = flow.num + (found.num[q] as number)
+    const den = flow.den + own
+    const z = num / Math.sqrt(den)
+    if (z > (best?.z ?? 0)) best = { z, sizeM3h: num / den, sdM3h: 1 / Math.sqrt(den) }
+  }
+  return best
 }
 
 /** Inverse by Gauss and Jordan; undefined when singular. */
@@ -185,13 +264,14 @@ export interface Located {
 
 /**
  * Candidate pipes for a leak of about `sizeM3h`: first the one with most probability within a crew's radius, then the best of what that
- * leaves. Undefined when pressure cannot tell.
+ * leaves. Undefined when nothing is known of the network.
  */
 export function locate(p: Pressure, onset: number, bin: number, sizeM3h: number, sdM3h: number): Located[] | undefined {
-  const found = match(p, onset, bin)
   const { places } = p
-  if (found === undefined || places === undefined) return undefined
+  if (places === undefined || places.pipes.length === 0) return undefined
   const m = places.pipes.length
+  // Where pressure cannot tell, all places are alike, and the first candidate is where a crew covers most of the district.
+  const found = match(p, onset, bin) ?? { num: new Float64Array(m), den: new Float64Array(m) }
   const s2 = Math.max(sdM3h, 0.3 * sizeM3h) ** 2
   // Size has a prior from the flow; it is integrated out.
   const log = Array.from({ length: m }, (_, q) => {
