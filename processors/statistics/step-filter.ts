@@ -39,6 +39,7 @@ const KNOWN = 3
 
 /** Innovations are cut at this many standard deviations: one wild bin must not decide, and on clean data 4 cuts nothing. */
 const CLIP_SD = 4
+const CLIP_SD_REPEATED = 12
 
 /** At most this many onsets are tested at a time. */
 export const ONSETS_MAX = 256
@@ -57,6 +58,8 @@ export interface StepFilter {
   response: Float64Array
   num: Float64Array
   den: Float64Array
+  /** Side on which the last innovation was cut: 1, -1, 0. */
+  wild: number
   /** Running mean of the squared standardised innovation: 1 when the model fits. */
   misfit: number
 }
@@ -75,6 +78,7 @@ export function createStepFilter(m: WanderModel): StepFilter {
     response: new Float64Array(ONSETS_MAX * STATES),
     num: new Float64Array(ONSETS_MAX),
     den: new Float64Array(ONSETS_MAX),
+    wild: 0,
     misfit: 1,
   }
 }
@@ -100,7 +104,7 @@ export function knownLeak(f: StepFilter): { size: number; sd: number } {
   return { size: f.x[KNOWN] as number, sd: Math.sqrt(f.p[KNOWN * STATES + KNOWN] as number) }
 }
 
-function predict(f: StepFilter, m: WanderModel, o: Observation): { day: number; hour: number } {
+function predict(f: StepFilter, m: WanderModel, o: Observation): void {
   const { x, p } = f
   const day = Math.exp(-m.stepH / m.dayTauH)
   const hour = Math.exp(-m.stepH / m.hourTauH)
@@ -114,47 +118,64 @@ function predict(f: StepFilter, m: WanderModel, o: Observation): { day: number; 
   p[5] = (p[5] as number) + (1 - day * day) * (m.daySd * o.shared) ** 2
   p[10] = (p[10] as number) + (1 - hour * hour) * (m.hourSd * o.unsure) ** 2
   if (f.following) p[15] = (p[15] as number) + m.knownDriftSdPerDay ** 2 * stepDays
-  return { day, hour }
+}
+
+interface Whitened {
+  innovation: number
+  variance: number
 }
 
 const gain = new Float64Array(STATES)
 
+/** One step of the filter; the gain times the variance is left in `gain`. Undefined when nothing was observed. */
+function whiten(f: StepFilter, m: WanderModel, o: Observation): Whitened | undefined {
+  predict(f, m, o)
+  if (!Number.isFinite(o.residual)) return undefined
+  const { x, p } = f
+  const s = o.scale
+  const k = f.following ? 1 : 0
+  for (let i = 0; i < STATES; i++) {
+    const row = i * STATES
+    gain[i] = ((p[row] as number) + (p[row + 1] as number) + (p[row + 2] as number)) * s + (p[row + 3] as number) * k
+  }
+  const variance = o.variance + ((gain[0] as number) + (gain[1] as number) + (gain[2] as number)) * s + (gain[3] as number) * k
+  const sd = Math.sqrt(variance)
+  const raw = o.residual - (((x[0] as number) + (x[1] as number) + (x[2] as number)) * s + (x[3] as number) * k)
+  // A wild bin is cut; a second one on the same side is no accident.
+  const side = raw > CLIP_SD * sd ? 1 : raw < -CLIP_SD * sd ? -1 : 0
+  const limit = side !== 0 && side === f.wild ? CLIP_SD_REPEATED * sd : CLIP_SD * sd
+  f.wild = side
+  const innovation = Math.max(-limit, Math.min(limit, raw))
+  f.misfit += (Math.min(CLIP_SD ** 2, (raw * raw) / variance) - f.misfit) * 0.005
+  for (let i = 0; i < STATES; i++) {
+    const gi = gain[i] as number
+    x[i] = (x[i] as number) + (gi / variance) * innovation
+    for (let j = 0; j < STATES; j++) p[i * STATES + j] = (p[i * STATES + j] as number) - (gi * (gain[j] as number)) / variance
+  }
+  return { innovation, variance }
+}
+
 /** Takes in the next observation; `test`: its bin becomes a candidate onset. */
 export function advance(f: StepFilter, m: WanderModel, o: Observation, test: boolean): void {
-  const { day, hour } = predict(f, m, o)
-  const { x, p, response } = f
+  const { response } = f
   if (test) addOnset(f, o.bin)
-  if (!Number.isFinite(o.residual)) {
+  const w = whiten(f, m, o)
+  const day = Math.exp(-m.stepH / m.dayTauH)
+  const hour = Math.exp(-m.stepH / m.hourTauH)
+  if (w === undefined) {
     for (let c = 0; c < f.count; c++) {
       response[c * 4 + 1] = (response[c * 4 + 1] as number) * day
       response[c * 4 + 2] = (response[c * 4 + 2] as number) * hour
     }
     return
   }
+  const { innovation, variance } = w
   const s = o.scale
   const k = f.following ? 1 : 0
-  let variance = o.variance
-  for (let i = 0; i < STATES; i++) {
-    const row = i * STATES
-    gain[i] = ((p[row] as number) + (p[row + 1] as number) + (p[row + 2] as number)) * s + (p[row + 3] as number) * k
-  }
-  variance += ((gain[0] as number) + (gain[1] as number) + (gain[2] as number)) * s + (gain[3] as number) * k
-  const predicted = ((x[0] as number) + (x[1] as number) + (x[2] as number)) * s + (x[3] as number) * k
-  const sd = Math.sqrt(variance)
-  const raw = o.residual - predicted
-  const innovation = Math.max(-CLIP_SD * sd, Math.min(CLIP_SD * sd, raw))
-  f.misfit += (Math.min(CLIP_SD ** 2, (raw * raw) / variance) - f.misfit) * 0.005
-  for (let i = 0; i < STATES; i++)
-    for (let j = 0; j < STATES; j++)
-      p[i * STATES + j] = (p[i * STATES + j] as number) - ((gain[i] as number) * (gain[j] as number)) / variance
   const g0 = (gain[0] as number) / variance
   const g1 = (gain[1] as number) / variance
   const g2 = (gain[2] as number) / variance
   const g3 = (gain[3] as number) / variance
-  x[0] = (x[0] as number) + g0 * innovation
-  x[1] = (x[1] as number) + g1 * innovation
-  x[2] = (x[2] as number) + g2 * innovation
-  x[3] = (x[3] as number) + g3 * innovation
   for (let c = 0; c < f.count; c++) {
     const at = c * 4
     const y0 = response[at] as number
@@ -281,7 +302,7 @@ export function explain(
       num[c] = (num[c] as number) + (w.innovation * u) / w.variance
       den[c] = (den[c] as number) + (u * u) / w.variance
       cross[c] = (cross[c] as number) + (u * first) / w.variance
-      for (let i = 0; i < 4; i++) y[at + i] = ([y0, y1, y2, y3][i] as number) + ((w.gain[i] as number) / w.variance) * u
+      for (let i = 0; i < 4; i++) y[at + i] = ([y0, y1, y2, y3][i] as number) + ((gain[i] as number) / w.variance) * u
     }
   }
   return shapes.map((_, c) => {
@@ -301,32 +322,4 @@ export function explain(
 
 function zOf(num: number, den: number): number {
   return den > 0 ? num / Math.sqrt(den) : 0
-}
-
-/** One step of the filter without candidates. */
-function whiten(f: StepFilter, m: WanderModel, o: Observation): { innovation: number; variance: number; gain: Float64Array } | undefined {
-  const probe = Number.isFinite(o.residual)
-  const { x, p } = f
-  if (!probe) {
-    advance(f, m, o, false)
-    return undefined
-  }
-  // The predicted residual and its variance, as advance computes them.
-  predict(f, m, o)
-  const s = o.scale
-  const k = f.following ? 1 : 0
-  const g = new Float64Array(STATES)
-  for (let i = 0; i < STATES; i++) {
-    const row = i * STATES
-    g[i] = ((p[row] as number) + (p[row + 1] as number) + (p[row + 2] as number)) * s + (p[row + 3] as number) * k
-  }
-  const variance = o.variance + ((g[0] as number) + (g[1] as number) + (g[2] as number)) * s + (g[3] as number) * k
-  const sd = Math.sqrt(variance)
-  const raw = o.residual - (((x[0] as number) + (x[1] as number) + (x[2] as number)) * s + (x[3] as number) * k)
-  const innovation = Math.max(-CLIP_SD * sd, Math.min(CLIP_SD * sd, raw))
-  for (let i = 0; i < STATES; i++) {
-    for (let j = 0; j < STATES; j++) p[i * STATES + j] = (p[i * STATES + j] as number) - ((g[i] as number) * (g[j] as number)) / variance
-    x[i] = (x[i] as number) + ((g[i] as number) / variance) * innovation
-  }
-  return { innovation, variance, gain: g }
 }

@@ -1,7 +1,7 @@
 // What the second stage keeps of a district: four weeks of net inflow, its baseline, the state of its tests, its open leaks.
 import type { Candidate } from '#model/finding.ts'
 import { DAY_MS, HOUR_MS, localHour, MINUTE_MS, offsetMs } from '#model/time.ts'
-import { createStepFilter, type StepFilter, type WanderModel } from '../../statistics/step-filter.ts'
+import { createStepFilter, type StepFilter } from '../../statistics/step-filter.ts'
 import type { Pressure } from './pressure-evidence.ts'
 
 export const BIN_MS = 15 * MINUTE_MS
@@ -20,10 +20,11 @@ export const DAY_CLASSES = 3
 export interface OpenLeak {
   onsetMs: number
   onsetBin: number
-  startedMs: number
   detectedBin: number
   kind: 'burst' | 'leak'
   via: 'inflow' | 'balance'
+  /** Pressure took part in the decision. */
+  joint: boolean
   /** Shares of the typical demand. */
   size: number
   peak: number
@@ -85,7 +86,7 @@ export interface District {
   /** Findings ended lately, for links: id and end. */
   ended: { id: string; endMs: number }[]
   /** Why the strongest step now in view is not said. */
-  holdReason: string
+  hold: string
 }
 
 export const DEFAULT_NOISE: Noise = { white: 0.02 ** 2, hourSd: 0.03, daySd: 0.025, tail: 1 }
@@ -93,39 +94,19 @@ export const DEFAULT_NOISE: Noise = { white: 0.02 ** 2, hourSd: 0.03, daySd: 0.0
 /** How long an hour's mood lasts: correlation falls to 1/e. */
 export const MOOD_TAU_H = 1.2
 
-/** A burst keeps its size but for pressure; a leak may grow to full size in days. */
-function knownDrift(leaks: readonly OpenLeak[]): number {
-  return leaks.some((l) => l.kind === 'leak') ? 0.02 : 0.005
-}
-
-export function wanderOf(n: Noise, stepH: number, levelSd: number, leaks: readonly OpenLeak[] = []): WanderModel {
-  return {
-    stepH,
-    levelSd,
-    levelDriftSdPerDay: 0.004,
-    daySd: n.daySd,
-    dayTauH: 24,
-    hourSd: n.hourSd,
-    hourTauH: MOOD_TAU_H,
-    knownDriftSdPerDay: knownDrift(leaks),
-  }
-}
-
-export function balanceModel(n: Noise, leaks: readonly OpenLeak[] = []): WanderModel {
-  return {
-    stepH: 1,
-    levelSd: 0.02,
-    levelDriftSdPerDay: 0.001,
-    daySd: n.daySd,
-    dayTauH: 24,
-    hourSd: n.hourSd,
-    hourTauH: 3,
-    knownDriftSdPerDay: knownDrift(leaks),
-  }
+/** Before anything is known. */
+const START_MODEL = {
+  stepH: 0.25,
+  levelSd: 0.02,
+  levelDriftSdPerDay: 0.004,
+  daySd: DEFAULT_NOISE.daySd,
+  dayTauH: 24,
+  hourSd: DEFAULT_NOISE.hourSd,
+  hourTauH: MOOD_TAU_H,
+  knownDriftSdPerDay: 0.01,
 }
 
 export function createDistrict(zone: string): District {
-  const model = wanderOf(DEFAULT_NOISE, 0.25, 0.02)
   return {
     zone,
     meters: [],
@@ -146,10 +127,10 @@ export function createDistrict(zone: string): District {
     profile: new Float32Array(DAY_CLASSES * BINS_PER_DAY),
     days: [0, 0, 0],
     noise: { ...DEFAULT_NOISE },
-    filter: createStepFilter(model),
+    filter: createStepFilter(START_MODEL),
     balanceBase: 0,
     balanceNoise: { ...DEFAULT_NOISE },
-    balance: createStepFilter(model),
+    balance: createStepFilter(START_MODEL),
     pressure: undefined,
     stale: false,
     staleBalance: false,
@@ -157,7 +138,7 @@ export function createDistrict(zone: string): District {
     jumps: [],
     testFrom: 0,
     ended: [],
-    holdReason: '',
+    hold: '',
   }
 }
 

@@ -1,0 +1,163 @@
+// A step stands out: is it said? Each reason to hold it back has a name; a step held back is asked again with every new bin.
+import { type StepFound, strongestStep } from '../../statistics/step-filter.ts'
+import { mayBeHoliday } from './calendar.ts'
+import { type Channel, inflation, inflow, thresholdOf } from './channel.ts'
+import type { District } from './district.ts'
+import { type Draw, drawSeen, recentRise } from './draws.ts'
+import { jointStep } from './pressure-evidence.ts'
+import { type Rivals, weigh } from './rivals.ts'
+import type { View } from './town.ts'
+
+export type Hold =
+  | 'too-small'
+  | 'draw-ended'
+  | 'may-be-a-hydrant'
+  | 'flow-back'
+  | 'meter-may-read-wrong'
+  | 'shared-by-districts'
+  | 'may-be-a-holiday'
+  | 'not-confirmed'
+  | 'may-be-use-at-night'
+  | 'demand-has-grown'
+
+export interface Said {
+  kind: 'burst' | 'leak'
+  z: number
+  /** Share of typical demand. */
+  size: number
+  /** Pressure took part. */
+  joint: boolean
+  /** The growth of a leak that is already open, not a second one. */
+  growth: boolean
+}
+
+export type Verdict = { hold: Hold; draw?: Draw; meter?: string } | { said: Said }
+
+/** A rival counts when it explains about as well, and leaves less than this of the leak when both are allowed. */
+const BETTER_BY = 0.2
+const BESIDE_Z = 2
+/** Log-likelihood by which a draw that has ended must explain more than a leak that goes on. */
+const ENDED_LLR = 2
+/** Weighed with all that is known now, the step must still stand out by this much. */
+const CONFIRM_Z = 3
+/** Flow must show this much by itself before pressure is asked. */
+const FLOW_MIN_Z = 2
+/** Pressure speaks of the last hours: twelve of them. */
+const JOINT_BINS = 48
+/** Log-likelihood by which a step must beat growth to be a burst once it is no longer fresh. */
+const SUDDEN_LLR = 2
+const FRESH_H = 12
+
+/** The step of a channel that stands out most, or of flow and pressure together; undefined when none does. */
+export function findStep(v: View, ch: Channel, d: District, step: number): StepFound | undefined {
+  const allowed = v.settings.falseAlarmsPerDistrictMonth
+  const alone = strongestStep(ch.filter(d), step, (age) => thresholdOf(allowed, age / ch.perHour) * inflation(d, ch, age))
+  return alone ?? (ch.name === 'inflow' ? withPressure(v, d, step) : undefined)
+}
+
+function withPressure(v: View, d: District, bin: number): StepFound | undefined {
+  const p = d.pressure
+  if (p === undefined || p.covariance.length === 0) return undefined
+  // Many places are tried, but no more directions than sensors.
+  const allowed = v.settings.falseAlarmsPerDistrictMonth / (1 + p.used.length / 2)
+  const best = new Map<number, { onset: number; num: number; den: number; z: number }>()
+  const { filter } = d
+  for (let c = 0; c < filter.count; c++) {
+    const onset = filter.onset[c] as number
+    const age = bin - onset + 1
+    const den = filter.den[c] as number
+    if (age < 2 || age > JOINT_BINS || den <= 0) continue
+    const z = (filter.num[c] as number) / Math.sqrt(den)
+    const octave = Math.floor(Math.log2(age))
+    if (z >= FLOW_MIN_Z && z > (best.get(octave)?.z ?? 0)) best.set(octave, { onset, num: filter.num[c] as number, den, z })
+  }
+  let found: StepFound | undefined
+  let over = 0
+  for (const { onset, num, den } of best.values()) {
+    const age = bin - onset + 1
+    const j = jointStep(p, onset, bin, { num: num / d.typical, den: den / d.typical ** 2 })
+    if (j === undefined) continue
+    const excess = j.z - thresholdOf(allowed, age / inflow.perHour) * inflation(d, inflow, age)
+    if (excess <= over) continue
+    over = excess
+    found = { onset, z: j.z, size: j.sizeM3h / d.typical, sd: j.sdM3h / d.typical, joint: true }
+  }
+  return found
+}
+
+/** Share of the other districts that rise at the same time. */
+function sharedRise(v: View, d: District, step: StepFound): number {
+  let others = 0
+  let rising = 0
+  for (const n of v.all) {
+    if (n === d || n.typical <= 0) continue
+    others += 1
+    if (zNear(n, step.onset, 4, 1) > 2.5) rising += 1
+  }
+  return others < 2 ? 0 : rising / others
+}
+
+/** Largest z of a step in direction `sign` near an onset. */
+function zNear(d: District, onset: number, within: number, sign: 1 | -1): number {
+  let z = 0
+  for (let c = 0; c < d.filter.count; c++) {
+    const den = d.filter.den[c] as number
+    if (Math.abs((d.filter.onset[c] as number) - onset) <= within && den > 0)
+      z = Math.max(z, (sign * (d.filter.num[c] as number)) / Math.sqrt(den))
+  }
+  return z
+}
+
+/** A meter that reads wrong moves both of its districts by the same amount, one up and one down. */
+function wrongMeter(v: View, d: District, step: StepFound): string | undefined {
+  const own = step.size * d.typical
+  for (const n of v.all) {
+    if (n === d || n.typical <= 0) continue
+    const shared = d.meters.find((m, i) => {
+      const j = n.meters.indexOf(m)
+      return j >= 0 && (d.signs[i] as number) * (n.signs[j] as number) < 0
+    })
+    if (shared === undefined) continue
+    for (let c = 0; c < n.filter.count; c++) {
+      const den = n.filter.den[c] as number
+      if (Math.abs((n.filter.onset[c] as number) - step.onset) > 6 || den <= 0) continue
+      const z = (n.filter.num[c] as number) / Math.sqrt(den)
+      const size = ((n.filter.num[c] as number) / den) * n.typical
+      if (z < -3 && size < -0.7 * own && size > -1.4 * own) return shared
+    }
+  }
+  return undefined
+}
+
+/** Cheap questions first, the weighing of whole explanations last. */
+export function judge(v: View, ch: Channel, d: District, step: StepFound, at: number): Verdict {
+  const { leakMinM3h, leakMinShare } = v.settings
+  const m3h = step.size * d.typical
+  if (m3h < leakMinM3h || step.size < leakMinShare) return { hold: 'too-small' }
+  const ageH = (at - step.onset + 1) / ch.perHour
+  const newest = (at + 1) * ch.bins - 1
+  const draw = drawSeen(v, d, newest)
+  if (draw !== undefined) return { hold: draw.over ? 'draw-ended' : 'may-be-a-hydrant', draw }
+  if (ch.name === 'inflow') {
+    if (ageH < 6 && recentRise(v, d, newest, 2) < 0.4 * m3h) return { hold: 'flow-back' }
+    const meter = wrongMeter(v, d, step)
+    if (meter !== undefined) return { hold: 'meter-may-read-wrong', meter }
+    if (sharedRise(v, d, step) > 0.6) return { hold: 'shared-by-districts' }
+    if (mayBeHoliday(v, d, step.onset, at)) return { hold: 'may-be-a-holiday' }
+  }
+  return against(v, d, step, ageH, weigh(v, ch, d, step, at))
+}
+
+function against(v: View, d: District, step: StepFound, ageH: number, r: Rivals): Verdict {
+  const { nightShiftMaxShare, leakMinShare } = v.settings
+  const joint = step.joint === true
+  if (!(r.leak.z > (joint ? FLOW_MIN_Z - 0.5 : CONFIRM_Z))) return { hold: 'not-confirmed' }
+  const size = joint ? step.size : r.leak.size
+  if (size < nightShiftMaxShare && r.nightUse.z > r.leak.z - BETTER_BY && r.nightUse.beside < BESIDE_Z)
+    return { hold: 'may-be-use-at-night' }
+  if (ageH >= 12 && r.growth.z > r.leak.z && r.growth.beside < BESIDE_Z) return { hold: 'demand-has-grown' }
+  if (ageH <= 48 && r.draw.z ** 2 > r.leak.z ** 2 + 2 * ENDED_LLR) return { hold: 'flow-back' }
+  const sudden = ageH <= FRESH_H || r.leak.z ** 2 > r.ramp.z ** 2 + 2 * SUDDEN_LLR
+  const growth = d.leaks.some((l) => l.kind === 'leak') && r.ramp.z ** 2 > r.leak.z ** 2
+  return { said: { kind: sudden ? 'burst' : 'leak', z: Math.max(r.leak.z, step.z), size: Math.max(size, leakMinShare), joint, growth } }
+}
