@@ -23,7 +23,7 @@ import { maskAnnounced } from './leak/draws.ts'
 import { follow, open } from './leak/life.ts'
 import { createPressure, learnPressure, preparePressure, putResiduals } from './leak/pressure-evidence.ts'
 import { type Announced, known, LeakSettings, type Town, type View, viewOf } from './leak/town.ts'
-import { findStep, judge } from './leak/verdict.ts'
+import { findSteps, judge } from './leak/verdict.ts'
 
 const ANNOUNCED_MAX = 500
 const HOLIDAY_DAYS_MAX = 14
@@ -105,22 +105,26 @@ function learnAll(v: View, bin: number): void {
   }
 }
 
-function step(v: View, ch: Channel, d: District, at: number, emit: NetworkContext['emit']): void {
-  const found = findStep(v, ch, d, at)
-  if (found === undefined) {
-    d.hold = ''
-    return
-  }
-  const verdict = judge(v, ch, d, found, at)
-  if ('said' in verdict) {
-    d.hold = ''
-    open(v, ch, d, found, at, verdict.said, emit)
-    return
-  }
-  d.hold = verdict.hold
-  if (verdict.hold === 'draw-ended' && verdict.draw !== undefined) {
-    maskBins(d, verdict.draw.from, verdict.draw.to, MASK.draw)
-    rerunAll(v, d)
+/** Judges what stands out in a channel at a step of time. */
+function judgeStep(v: View, ch: Channel, d: District, at: number, emit: NetworkContext['emit']): void {
+  const steps = findSteps(v, ch, d, at)
+  if (steps.length === 0) d.hold = ''
+  if (steps.length === 0 || at < d.weighAgain[ch.name]) return
+  for (const found of steps) {
+    const verdict = judge(v, ch, d, found, at)
+    if ('said' in verdict) {
+      d.hold = ''
+      open(v, ch, d, found, at, verdict.said, emit)
+      return
+    }
+    d.hold = verdict.hold
+    if (verdict.hold === 'draw-ended' && verdict.draw !== undefined) {
+      maskBins(d, verdict.draw.from, verdict.draw.to, MASK.draw)
+      rerunAll(v, d)
+      return
+    }
+    // Weighing whole explanations is dear, and an hour changes little.
+    if (verdict.weighed) d.weighAgain[ch.name] = at + ch.perHour
   }
 }
 
@@ -142,7 +146,7 @@ function judgeBin(v: View, bin: number, ctx: NetworkContext<LeakSettings>): void
     d.nextBin = bin + 1
     if (bin * BIN_MS < d.warmupUntilMs) continue
     if (lastOfHour) follow(v, d, bin, ctx.emit)
-    if (!balanced(d)) step(v, inflow, d, bin, ctx.emit)
+    if (!balanced(d)) judgeStep(v, inflow, d, bin, ctx.emit)
   }
 }
 
@@ -160,7 +164,7 @@ function judgeHours(v: View, ctx: NetworkContext<LeakSettings>): void {
       advance(d.balance, balance.model(d), balance.observe(v, d, hour), true)
       thin(d.balance, hour, 1)
       d.nextHour = hour + 1
-      if (hour * HOUR_MS >= d.warmupUntilMs) step(v, balance, d, hour, ctx.emit)
+      if (hour * HOUR_MS >= d.warmupUntilMs) judgeStep(v, balance, d, hour, ctx.emit)
     }
   }
 }

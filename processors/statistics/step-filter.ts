@@ -228,15 +228,16 @@ export interface StepFound {
   sd: number
 }
 
-/** The onset that stands out most from its threshold, upwards; undefined when none exceeds it. `zOf` gives the threshold by age in bins. */
-export function strongestStep(f: StepFilter, bin: number, zOf: (ageBins: number) => number): StepFound | undefined {
+/** The onset that stands out most from its threshold, upwards; undefined when none exceeds it. `zOf` gives the threshold by age in bins; onsets older than `ageMax` do not count. */
+export function strongestStep(f: StepFilter, bin: number, zOf: (ageBins: number) => number, ageMax: number): StepFound | undefined {
   let best: StepFound | undefined
   let excess = 0
   for (let c = 0; c < f.count; c++) {
     const den = f.den[c] as number
-    if (den <= 0) continue
+    const age = bin - (f.onset[c] as number) + 1
+    if (den <= 0 || age > ageMax) continue
     const z = (f.num[c] as number) / Math.sqrt(den)
-    const over = z - zOf(bin - (f.onset[c] as number) + 1)
+    const over = z - zOf(age)
     if (over <= excess) continue
     excess = over
     best = { onset: f.onset[c] as number, z, size: (f.num[c] as number) / den, sd: 1 / Math.sqrt(den) }
@@ -263,6 +264,8 @@ export interface Explanation {
   sd: number
   /** z of the first shape when this one is allowed beside it: what of the first remains. For the first itself its own z. */
   beside: number
+  /** Its size then. */
+  besideSize: number
 }
 
 /**
@@ -305,18 +308,18 @@ export function explain(
       for (let i = 0; i < 4; i++) y[at + i] = ([y0, y1, y2, y3][i] as number) + ((gain[i] as number) / w.variance) * u
     }
   }
+  const z0 = zOf(num[0] as number, den[0] as number)
+  const size0 = z0 === 0 ? 0 : (num[0] as number) / (den[0] as number)
   return shapes.map((_, c) => {
     const d = den[c] as number
-    if (!(d > 0)) return { z: 0, size: 0, sd: Number.POSITIVE_INFINITY, beside: zOf(num[0] as number, den[0] as number) }
+    if (!(d > 0)) return { z: 0, size: 0, sd: Number.POSITIVE_INFINITY, beside: z0, besideSize: size0 }
+    const own = { z: (num[c] as number) / Math.sqrt(d), size: (num[c] as number) / d, sd: 1 / Math.sqrt(d) }
+    if (c === 0) return { ...own, beside: z0, besideSize: size0 }
     const r = (cross[c] as number) / d
     const left = (den[0] as number) - r * (cross[c] as number)
-    const beside =
-      c === 0
-        ? zOf(num[0] as number, d)
-        : left > 1e-9 * (den[0] as number)
-          ? ((num[0] as number) - r * (num[c] as number)) / Math.sqrt(left)
-          : 0
-    return { z: (num[c] as number) / Math.sqrt(d), size: (num[c] as number) / d, sd: 1 / Math.sqrt(d), beside }
+    if (left <= 1e-9 * (den[0] as number)) return { ...own, beside: 0, besideSize: 0 }
+    const rest = (num[0] as number) - r * (num[c] as number)
+    return { ...own, beside: rest / Math.sqrt(left), besideSize: rest / left }
   })
 }
 

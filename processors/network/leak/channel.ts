@@ -60,18 +60,23 @@ export const inflow: Channel = {
   next: (d) => d.nextBin,
 }
 
+/** Districts answer heat and holidays alike only in the mean: spread of the answer as a share of it, and on a holiday at least. */
+const RESPONSE_SPREAD = 0.3
+const HOLIDAY_SD = 0.03
+
 /** With the common deviation at hand. */
 export function observeInflow(v: View, d: District, bin: number, common: { value: number; added: number }): Observation {
-  const { flow, days } = expectedAt(d, bin, v.town.calendar)
+  const { flow, days, holiday } = expectedAt(d, bin, v.town.calendar)
   const scale = flow / d.typical
   const net = maskAt(d, bin) === 0 ? netAt(d, bin) : Number.NaN
+  const own = (RESPONSE_SPREAD * common.value) ** 2 + (holiday ? HOLIDAY_SD ** 2 : 0)
   return {
     bin,
     residual: (net - flow * (1 + common.value)) / d.typical,
     scale,
     variance: d.noise.white * Math.max(scale, 0.05),
-    unsure: Math.sqrt(1 + 1 / Math.max(1, days) + common.added),
-    shared: Math.sqrt(1 + common.added),
+    unsure: Math.sqrt(1 + 1 / Math.max(1, days) + common.added + own / d.noise.hourSd ** 2),
+    shared: Math.sqrt(1 + common.added + own / d.noise.daySd ** 2),
   }
 }
 
@@ -93,12 +98,13 @@ export const balance: Channel = {
     hourTauH: 3,
     knownDriftSdPerDay: knownDrift(d.leaks),
   }),
-  observe(_v, d, hour) {
+  observe(v, d, hour) {
     const masked = (maskAt(d, hour * BINS_PER_HOUR) & MASK.leak) !== 0
     return {
       bin: hour,
       residual: masked ? Number.NaN : (lossAt(d, hour) - d.balanceBase) / d.typical,
-      scale: 1,
+      // A meter that reads wrong is wrong in proportion to its flow; a leak is not.
+      scale: expectedAt(d, hour * BINS_PER_HOUR + 2, v.town.calendar).flow / d.typical,
       variance: d.balanceNoise.white,
       unsure: 1,
       shared: 1,

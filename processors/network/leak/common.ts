@@ -12,13 +12,15 @@ export interface Expected {
   flow: number
   /** Days behind the profile of this kind of day. */
   days: number
+  /** Not the kind of day that the calendar has. */
+  holiday: boolean
 }
 
 export function expectedAt(d: District, bin: number, calendar: Calendar): Expected {
   const { day, slot, weekday } = localBin(d.timezone, bin)
   const cls = dayClass(day, weekday, calendar.special)
   const usual = cls === 0 ? (calendar.weekdays[weekday * BINS_PER_DAY + slot] as number) : 1
-  return { flow: (d.profile[cls * BINS_PER_DAY + slot] as number) * usual, days: d.days[cls] as number }
+  return { flow: (d.profile[cls * BINS_PER_DAY + slot] as number) * usual, days: d.days[cls] as number, holiday: calendar.special.has(day) }
 }
 
 /** Size of the leaks known in a district at a bin, m3/h. */

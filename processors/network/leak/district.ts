@@ -87,6 +87,8 @@ export interface District {
   ended: { id: string; endMs: number }[]
   /** Why the strongest step now in view is not said. */
   hold: string
+  /** Whole explanations are weighed again from this step on, by channel. */
+  weighAgain: { inflow: number; balance: number }
 }
 
 export const DEFAULT_NOISE: Noise = { white: 0.02 ** 2, hourSd: 0.03, daySd: 0.025, tail: 1 }
@@ -139,6 +141,7 @@ export function createDistrict(zone: string): District {
     testFrom: 0,
     ended: [],
     hold: '',
+    weighAgain: { inflow: 0, balance: 0 },
   }
 }
 

@@ -17,8 +17,8 @@ const BACK_SHARE = 0.35
 /** A fall this clear makes the followed size jump rather than drift. */
 const FALL_Z = 4
 /** Followed sizes are said anew when they have changed by this share, at most every so many hours. */
-const RESIZED_SHARE = 0.25
-const RESIZED_HOURS = 6
+const RESIZED_SHARE = 0.35
+const RESIZED_HOURS = 24
 /** Places are said again with longer pressure behind them, this many hours after the onset. */
 const PLACE_AGAIN_H = [6, 24]
 const ENDED_MAX = 8

@@ -86,7 +86,7 @@ export function weigh(v: View, ch: Channel, d: District, step: StepFound, last: 
     names.flatMap((n) => groups[n]),
   )
   const leak = found[0] as Explanation
-  const none: Explanation = { z: 0, size: 0, sd: Number.POSITIVE_INFINITY, beside: leak.z }
+  const none: Explanation = { z: 0, size: 0, sd: Number.POSITIVE_INFINITY, beside: leak.z, besideSize: leak.size }
   let at = 0
   const out = {} as Rivals
   for (const n of names) {

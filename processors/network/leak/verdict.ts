@@ -1,5 +1,5 @@
 // A step stands out: is it said? Each reason to hold it back has a name; a step held back is asked again with every new bin.
-import { type StepFound, strongestStep } from '../../statistics/step-filter.ts'
+import { type Explanation, type StepFound, strongestStep } from '../../statistics/step-filter.ts'
 import { mayBeHoliday } from './calendar.ts'
 import { type Channel, inflation, inflow, thresholdOf } from './channel.ts'
 import type { District } from './district.ts'
@@ -31,10 +31,10 @@ export interface Said {
   growth: boolean
 }
 
-export type Verdict = { hold: Hold; draw?: Draw; meter?: string } | { said: Said }
+export type Verdict = { hold: Hold; draw?: Draw; meter?: string; weighed?: boolean } | { said: Said }
 
 /** A rival counts when it explains about as well, and leaves less than this of the leak when both are allowed. */
-const BETTER_BY = 0.2
+const BETTER_BY = 0.4
 const BESIDE_Z = 2
 /** Log-likelihood by which a draw that has ended must explain more than a leak that goes on. */
 const ENDED_LLR = 2
@@ -48,11 +48,20 @@ const JOINT_BINS = 48
 const SUDDEN_LLR = 2
 const FRESH_H = 12
 
-/** The step of a channel that stands out most, or of flow and pressure together; undefined when none does. */
-export function findStep(v: View, ch: Channel, d: District, step: number): StepFound | undefined {
+/** Looked at from the whole look-back, the last day and the last hours: an old rise must not hide a new one. */
+const WINDOWS_H = [Number.POSITIVE_INFINITY, 24, 6]
+
+/** The steps of a channel that stand out, strongest first by window; of flow and pressure together when flow alone shows none. */
+export function findSteps(v: View, ch: Channel, d: District, step: number): StepFound[] {
   const allowed = v.settings.falseAlarmsPerDistrictMonth
-  const alone = strongestStep(ch.filter(d), step, (age) => thresholdOf(allowed, age / ch.perHour) * inflation(d, ch, age))
-  return alone ?? (ch.name === 'inflow' ? withPressure(v, d, step) : undefined)
+  const out: StepFound[] = []
+  for (const h of WINDOWS_H) {
+    const found = strongestStep(ch.filter(d), step, (age) => thresholdOf(allowed, age / ch.perHour) * inflation(d, ch, age), h * ch.perHour)
+    if (found !== undefined && out.every((s) => s.onset !== found.onset)) out.push(found)
+  }
+  if (out.length > 0 || ch.name !== 'inflow') return out
+  const joint = withPressure(v, d, step)
+  return joint === undefined ? [] : [joint]
 }
 
 function withPressure(v: View, d: District, bin: number): StepFound | undefined {
@@ -136,6 +145,9 @@ export function judge(v: View, ch: Channel, d: District, step: StepFound, at: nu
   if (m3h < leakMinM3h || step.size < leakMinShare) return { hold: 'too-small' }
   const ageH = (at - step.onset + 1) / ch.perHour
   const newest = (at + 1) * ch.bins - 1
+  // A hose may have been opened; it is waited for as long as one runs.
+  const { hydrantMinM3h, hydrantMinutes } = v.settings
+  if (ageH * 60 < hydrantMinutes + 15 && Math.max(m3h, recentRise(v, d, newest, 2)) >= hydrantMinM3h) return { hold: 'may-be-a-hydrant' }
   const draw = drawSeen(v, d, newest)
   if (draw !== undefined) return { hold: draw.over ? 'draw-ended' : 'may-be-a-hydrant', draw }
   if (ch.name === 'inflow') {
@@ -145,7 +157,14 @@ export function judge(v: View, ch: Channel, d: District, step: StepFound, at: nu
     if (sharedRise(v, d, step) > 0.6) return { hold: 'shared-by-districts' }
     if (mayBeHoliday(v, d, step.onset, at)) return { hold: 'may-be-a-holiday' }
   }
-  return against(v, d, step, ageH, weigh(v, ch, d, step, at))
+  const verdict = against(v, d, step, ageH, weigh(v, ch, d, step, at))
+  return 'hold' in verdict ? { ...verdict, weighed: true } : verdict
+}
+
+/** A leak worth saying is left when the rival is allowed beside it. */
+function remains(v: View, d: District, size: number, rival: Explanation): boolean {
+  const { leakMinM3h, leakMinShare } = v.settings
+  return rival.beside >= BESIDE_Z && rival.besideSize >= Math.max(leakMinShare, leakMinM3h / d.typical, 0.5 * size)
 }
 
 function against(v: View, d: District, step: StepFound, ageH: number, r: Rivals): Verdict {
@@ -153,9 +172,9 @@ function against(v: View, d: District, step: StepFound, ageH: number, r: Rivals)
   const joint = step.joint === true
   if (!(r.leak.z > (joint ? FLOW_MIN_Z - 0.5 : CONFIRM_Z))) return { hold: 'not-confirmed' }
   const size = joint ? step.size : r.leak.size
-  if (size < nightShiftMaxShare && r.nightUse.z > r.leak.z - BETTER_BY && r.nightUse.beside < BESIDE_Z)
+  if (size < nightShiftMaxShare && r.nightUse.z > r.leak.z - BETTER_BY && !remains(v, d, size, r.nightUse))
     return { hold: 'may-be-use-at-night' }
-  if (ageH >= 12 && r.growth.z > r.leak.z && r.growth.beside < BESIDE_Z) return { hold: 'demand-has-grown' }
+  if (ageH >= 12 && r.growth.z > r.leak.z && !remains(v, d, size, r.growth)) return { hold: 'demand-has-grown' }
   if (ageH <= 48 && r.draw.z ** 2 > r.leak.z ** 2 + 2 * ENDED_LLR) return { hold: 'flow-back' }
   const sudden = ageH <= FRESH_H || r.leak.z ** 2 > r.ramp.z ** 2 + 2 * SUDDEN_LLR
   const growth = d.leaks.some((l) => l.kind === 'leak') && r.ramp.z ** 2 > r.leak.z ** 2
