@@ -76,7 +76,8 @@ export function open(v: View, ch: Channel, d: District, step: StepFound, at: num
     // Faster than it was followed: the same leak, which may jump here.
     d.jumps.push(onsetBin)
     for (const l of d.leaks) l.detectedBin = bin
-    return rerunAll(v, d)
+    rerunAll(v, d)
+    return
   }
   const onsetMs = onsetBin * BIN_MS
   const before = d.ended.filter((e) => onsetMs - e.endMs < v.settings.reopenDays * 24 * HOUR_MS).at(-1)

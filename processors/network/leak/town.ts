@@ -6,7 +6,7 @@ import type { District } from './district.ts'
 
 export const LeakSettings = z.object({
   falseAlarmsPerDistrictMonth: z.number().positive().max(10).default(0.05).describe('Allowed by chance alone; thresholds follow from it'),
-  leakMinM3h: z.number().positive().default(0.3).describe('A step below this is not worth a crew'),
+  leakMinM3h: z.number().positive().default(0.15).describe('A step below this is not worth a crew'),
   leakMinShare: z.number().min(0).max(1).default(0.015).describe('... nor below this share of typical inflow'),
   hydrantMinM3h: z
     .number()

@@ -33,8 +33,14 @@ export interface Said {
 
 export type Verdict = { hold: Hold; draw?: Draw; meter?: string; weighed?: boolean } | { said: Said }
 
-/** A rival counts when it explains about as well, and leaves less than this of the leak when both are allowed. */
-const BETTER_BY = 0.4
+/**
+ * Log-likelihood by which use at night must explain more than a leak. In its first night it need not: a shift and a leak look alike until
+ * the morning. Later a leak is the likelier story, and the best of many night hours has had many tries.
+ */
+const FIRST_NIGHT_H = 14
+const FIRST_NIGHT_LLR = -2
+const NIGHT_LLR = 1
+/** ... and it must leave less than this of the leak when both are allowed. */
 const BESIDE_Z = 2
 /** Log-likelihood by which a draw that has ended must explain more than a leak that goes on. */
 const ENDED_LLR = 2
@@ -172,8 +178,8 @@ function against(v: View, d: District, step: StepFound, ageH: number, r: Rivals)
   const joint = step.joint === true
   if (!(r.leak.z > (joint ? FLOW_MIN_Z - 0.5 : CONFIRM_Z))) return { hold: 'not-confirmed' }
   const size = joint ? step.size : r.leak.size
-  if (size < nightShiftMaxShare && r.nightUse.z > r.leak.z - BETTER_BY && !remains(v, d, size, r.nightUse))
-    return { hold: 'may-be-use-at-night' }
+  const night = r.nightUse.z ** 2 - r.leak.z ** 2 > 2 * (ageH < FIRST_NIGHT_H ? FIRST_NIGHT_LLR : NIGHT_LLR)
+  if (size < nightShiftMaxShare && night && !remains(v, d, size, r.nightUse)) return { hold: 'may-be-use-at-night' }
   if (ageH >= 12 && r.growth.z > r.leak.z && !remains(v, d, size, r.growth)) return { hold: 'demand-has-grown' }
   if (ageH <= 48 && r.draw.z ** 2 > r.leak.z ** 2 + 2 * ENDED_LLR) return { hold: 'flow-back' }
   const sudden = ageH <= FRESH_H || r.leak.z ** 2 > r.ramp.z ** 2 + 2 * SUDDEN_LLR
