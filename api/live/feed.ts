@@ -15,6 +15,7 @@ import { recentTickets, ticketsByNo } from '../desk/ticket-lists.ts'
 import { findingsById, recentFindings } from '../queries/findings.ts'
 import type { Live } from './live.ts'
 import { KEPT_MAX, RECENT_MS } from './picture.ts'
+import { createPositions } from './positions.ts'
 
 export interface FeedOptions {
   kafka: Kafka
@@ -52,16 +53,15 @@ export async function startFeed(options: FeedOptions): Promise<Feed> {
 
 async function startTopics({ kafka, config, live, instance, log }: FeedOptions): Promise<RecordConsumer> {
   const topics = { live: topicName(config, TOPICS.live), crews: topicName(config, TOPICS.crews) }
-  const next = new Map<string, number>()
+  const next = new Map<string, Map<number, number>>()
   for (const topic of Object.values(topics)) {
-    for (const o of await offsetsOf(kafka, topic)) next.set(`${topic}|${o.partition}`, Math.max(o.low, o.high - BACK_RECORDS))
+    const offsets = await offsetsOf(kafka, topic)
+    next.set(topic, new Map(offsets.map((o) => [o.partition, Math.max(o.low, o.high - BACK_RECORDS)])))
   }
-  let assignedEarly = false
+  const positions = createPositions(next, (topic, error) =>
+    log.info({ topic, error: error.message }, 'the live consumer crashed as it started; it reads on when it has joined again'),
+  )
   let consumer: RecordConsumer | undefined
-  const seek = (key: string, offset: number) => {
-    const [topic, partition] = key.split('|') as [string, string]
-    consumer?.seek(topic, Number(partition), offset)
-  }
   consumer = await consume(kafka, {
     // A group of its own: every api process needs everything.
     group: topicName(config, `live-${instance}`),
@@ -69,24 +69,22 @@ async function startTopics({ kafka, config, live, instance, log }: FeedOptions):
     log,
     from: 'end',
     commit: 'manual',
-    onAssign(assigned) {
-      assignedEarly = consumer === undefined
-      for (const [topic, partitions] of assigned) for (const p of partitions) seek(`${topic}|${p}`, next.get(`${topic}|${p}`) ?? 0)
-    },
-    async onBatch(batch) {
-      for (const r of batch.records) {
+    onAssign: (assigned) => positions.assigned(assigned, consumer?.seek),
+    async onBatch({ topic, partition, records }) {
+      if (!positions.mayTake(topic, partition)) return
+      for (const r of records) {
         try {
           const value: unknown = JSON.parse(r.value.toString())
-          if (batch.topic === topics.live) live.takeRecord(value as LiveRecord, r.timestampMs)
+          if (topic === topics.live) live.takeRecord(value as LiveRecord, r.timestampMs)
           else live.takeCrew(crewOf(value as CrewRecord))
         } catch (error) {
-          log.error({ topic: batch.topic, offset: r.offset, error: (error as Error).message }, 'a record is not as agreed and was skipped')
+          log.error({ topic, offset: r.offset, error: (error as Error).message }, 'a record is not as agreed and was skipped')
         }
-        next.set(`${batch.topic}|${batch.partition}`, r.offset + 1)
+        positions.taken(topic, partition, r.offset)
       }
     },
   })
-  if (assignedEarly) for (const [key, offset] of next) seek(key, offset)
+  positions.ready(consumer.seek)
   return consumer
 }
 
