@@ -79,6 +79,28 @@ describe('data', () => {
     expect(body.total).toMatchObject({ received: 14, difference: 0, reasons: { impossible_time: 2 } })
   })
 
+  it('tells a loss from what is on its way: a difference counts when its hour is settled', async () => {
+    const line = async () => {
+      const body = await json(await api.get(`/v1/ledger?${HOUR}`))
+      expect(body.storage).toEqual({ state: 'current', detail: '' })
+      return (body.entries as { difference: number; settled: boolean }[])[0]
+    }
+    const clock = (ms: number) =>
+      api.pool.query(
+        `INSERT INTO checkpoints (stage, partition, epoch, owner, state, clock) VALUES ('zones', 0, 1, 'test', '', to_timestamp($1::float8 / 1000))
+         ON CONFLICT (stage, partition) DO UPDATE SET clock = excluded.clock`,
+        [ms],
+      )
+    await clock(T0 + 3_599_000)
+    expect(await line()).toMatchObject({ difference: 0, settled: false })
+    await clock(T0 + 3_600_000)
+    expect(await line()).toMatchObject({ difference: 0, settled: true })
+    // One more was accepted than is stored: a loss.
+    await api.pool.query(`UPDATE ledger SET received = received + 1, accepted = accepted + 1`)
+    expect(await line()).toMatchObject({ difference: 1, settled: true })
+    await api.pool.query(`UPDATE ledger SET received = received - 1, accepted = accepted - 1`)
+  })
+
   it('hands out every meter-day once, in pages of any size', async () => {
     for (const limit of [1, 2, 3, 100]) {
       const seen: number[] = []

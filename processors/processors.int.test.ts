@@ -101,6 +101,7 @@ describe('processors', () => {
       epoch,
       cluster: 'c',
       nextOffset,
+      clockMs: nextOffset,
       state: encodeState({ clockMs: nextOffset }),
       zones: [],
       ledger: [],

@@ -1,5 +1,6 @@
 // Ledger and quarantine: what came, what became of it, and whether that adds up.
 import type { Refusal } from '#model/outcome.ts'
+import { HOUR_MS } from '#model/time.ts'
 import type { Queryable } from '#runtime/postgres.ts'
 import type { Range } from './params.ts'
 import type { StoredCount } from './series.ts'
@@ -21,6 +22,15 @@ export interface LedgerLine {
   unstored: number | null
   /** unaccounted + unstored: 0 when nothing was lost. */
   difference: number
+  /** The hour is over and counted in full: a difference is a loss, not something on its way. */
+  settled: boolean
+}
+
+interface Book {
+  lines: Map<string, LedgerLine>
+  lineOf: (gateway: string, hourMs: number) => LedgerLine
+  /** Hours that ended before are counted in full. */
+  countedMs: number
 }
 
 interface Fold {
@@ -36,12 +46,11 @@ interface Fold {
 /** Refusals of the fold have ids of this form and are in the ledger already; the others were refused by ingest, before the log. */
 const FOLD_IDS = 'fold-%'
 
-export async function ledgerLines(
-  db: Queryable,
-  range: Range,
-  gateway: string | undefined,
-  stored: readonly StoredCount[] | null,
-): Promise<LedgerLine[]> {
+/** What the folds and ingest counted. Rows it counts as accepted have been written to QuestDB: `withStored` compares. */
+export async function ledgerBook(db: Queryable, range: Range, gateway: string | undefined): Promise<Book> {
+  const counted = await db.query<{ clock_ms: number | null }>(
+    `SELECT (extract(epoch FROM min(clock)) * 1000)::bigint AS clock_ms FROM checkpoints WHERE stage = 'zones' AND state IS NOT NULL`,
+  )
   const values = [range.fromMs, range.toMs, gateway ?? null]
   const between = (column: string) =>
     `${column} >= to_timestamp($1::float8 / 1000) AND ${column} < to_timestamp($2::float8 / 1000) AND ($3::text IS NULL OR gateway = $3)`
@@ -70,10 +79,11 @@ export async function ledgerLines(
         redelivered: 0,
         quarantined: 0,
         reasons: {},
-        stored: stored === null ? null : 0,
+        stored: null,
         unaccounted: 0,
         unstored: null,
         difference: 0,
+        settled: false,
       }
       lines.set(key, line)
     }
@@ -96,6 +106,17 @@ export async function ledgerLines(
     line.received += r.n
     refuse(line, r.reason, r.n)
   }
+  return { lines, lineOf, countedMs: counted.rows[0]?.clock_ms ?? 0 }
+}
+
+/** Adds what is stored (null when QuestDB could not be asked) and what that leaves. `current`: queries show all that the book counts. */
+export function withStored(
+  { lines, lineOf, countedMs }: Book,
+  gateway: string | undefined,
+  stored: readonly StoredCount[] | null,
+  current: boolean,
+): LedgerLine[] {
+  if (stored !== null) for (const line of lines.values()) line.stored = 0
   for (const s of stored ?? []) {
     if (gateway !== undefined && s.gateway !== gateway) continue
     const line = lineOf(s.gateway, s.hourMs)
@@ -105,6 +126,7 @@ export async function ledgerLines(
     line.unaccounted = line.received - line.accepted - line.duplicate - line.quarantined
     line.unstored = line.stored === null ? null : line.accepted - line.stored
     line.difference = line.unaccounted + (line.unstored ?? 0)
+    line.settled = line.hourMs + HOUR_MS <= countedMs && (current || line.difference <= 0)
   }
   return [...lines.values()].sort((a, b) => a.hourMs - b.hourMs || (a.gateway < b.gateway ? -1 : 1))
 }

@@ -1,5 +1,6 @@
 // Readings and intervals from QuestDB. Its HTTP endpoint takes no parameters, so every text goes through `literal` after the route has
 // checked it, and every time and number through a form that can only be one.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Interval, IntervalStatus } from '#model/interval.ts'
 import type { Quantity } from '#model/quantity.ts'
 import { literal, type QuestDb, timeLiteral } from '#runtime/questdb.ts'
@@ -126,6 +127,34 @@ export interface StoredCount {
 /** How far before and after its receipt a reading's own time may lie and still be counted: beyond is refused anyway. */
 const TS_BEFORE_MS = 45 * 86_400_000
 const TS_AFTER_MS = 2 * 86_400_000
+
+export interface Storage {
+  /** 'behind': rows are in QuestDB's log that queries do not show yet; 'suspended': QuestDB has stopped applying them. */
+  state: 'current' | 'behind' | 'suspended'
+  detail: string
+}
+
+const APPLIED_WITHIN_MS = 2_000
+const APPLIED_EVERY_MS = 100
+
+/** Waits, at most two seconds, until queries show every row that was written before the call. */
+export async function storageApplied({ questdb, prefix }: SeriesStore): Promise<Storage> {
+  const tables = ['readings', 'events'].map((t) => literal(`${prefix}${t}`)).join(', ')
+  const ask = async () => {
+    const { dataset } = await questdb.exec(`SELECT name, suspended, writerTxn, sequencerTxn FROM wal_tables() WHERE name IN (${tables})`)
+    return dataset as [string, boolean, number | string, number | string][]
+  }
+  const written = new Map((await ask()).map(([name, , , sequencer]) => [name, Number(sequencer)]))
+  for (const untilMs = performance.now() + APPLIED_WITHIN_MS; ; ) {
+    const now = await ask()
+    const suspended = now.filter(([, stopped]) => stopped).map(([name]) => name)
+    if (suspended.length > 0) return { state: 'suspended', detail: `QuestDB has suspended ${suspended.join(', ')}` }
+    const behind = now.filter(([name, , writer]) => Number(writer) < (written.get(name) ?? 0))
+    if (behind.length === 0) return { state: 'current', detail: '' }
+    if (performance.now() > untilMs) return { state: 'behind', detail: `rows are on their way in ${behind.map(([n]) => n).join(', ')}` }
+    await sleep(APPLIED_EVERY_MS)
+  }
+}
 
 /** Stored readings and events by gateway and hour of receipt. Computed values have no gateway and are not counted. */
 export async function storedCounts({ questdb, prefix }: SeriesStore, range: Range): Promise<StoredCount[]> {

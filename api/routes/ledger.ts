@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { DAY_MS, HOUR_MS, toIso } from '#model/time.ts'
 import type { ApiDeps, App } from '../app.ts'
-import { Id, rangeOf, Time } from '../queries/params.ts'
-import { type LedgerLine, ledgerLines } from '../queries/proof.ts'
-import { storedCounts } from '../queries/series.ts'
+import { Id, type Range, rangeOf, Time } from '../queries/params.ts'
+import { type LedgerLine, ledgerBook, withStored } from '../queries/proof.ts'
+import { type Storage, type StoredCount, storageApplied, storedCounts } from '../queries/series.ts'
 import { PROBLEMS } from './schemas.ts'
 
 const Counts = {
@@ -28,13 +28,15 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
         tags: ['proof'],
         summary: 'The proof that nothing was lost, by gateway and hour of receipt',
         description:
-          "received = accepted + duplicate + quarantined + unaccounted; accepted = stored + unstored; difference = unaccounted + unstored is 0 when nothing was lost. Counts readings and events. The current hour may differ for the seconds between a count and its storing; an entry that arrived more than three hours before it was folded is counted in the hour of the log's clock. from and to are widened to whole hours; at most 31 days.",
+          "received = accepted + duplicate + quarantined + unaccounted; accepted = stored + unstored; difference = unaccounted + unstored is 0 when nothing was lost. Counts readings and events. An hour is settled when the processors have counted all of it (countedUntil is past its end) and storage has caught up; before that it may differ by what is on its way; an entry that arrived more than three hours before it was folded is counted in the hour of the log's clock. from and to are widened to whole hours; at most 31 days.",
         querystring: z.object({ from: Time.optional(), to: Time.optional(), gateway: Id.optional() }),
         response: {
           200: z.object({
             from: z.string(),
             to: z.string(),
-            entries: z.array(z.object({ gateway: z.string(), hour: z.string(), ...Counts })),
+            countedUntil: z.string(),
+            storage: z.object({ state: z.enum(['current', 'behind', 'suspended', 'unknown']), detail: z.string() }),
+            entries: z.array(z.object({ gateway: z.string(), hour: z.string(), ...Counts, settled: z.boolean() })),
             total: z.object(Counts),
           }),
           ...PROBLEMS,
@@ -44,19 +46,35 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
     async (request) => {
       const asked = rangeOf(request.query, { nowMs: deps.nowMs(), usualMs: DAY_MS, mostMs: RANGE_MS_MAX })
       const range = { fromMs: Math.floor(asked.fromMs / HOUR_MS) * HOUR_MS, toMs: Math.ceil(asked.toMs / HOUR_MS) * HOUR_MS }
-      const stored = await storedCounts(deps, range).catch((error: Error) => {
-        deps.log.warn({ error: error.message }, 'the ledger is shown without what is stored')
-        return null
-      })
-      const lines = await ledgerLines(deps.pool, range, request.query.gateway, stored)
+      const { gateway } = request.query
+      const book = await ledgerBook(deps.pool, range, gateway)
+      const { storage, stored } = await storedOf(deps, range)
+      const lines = withStored(book, gateway, stored, storage.state !== 'behind')
       return {
         from: toIso(range.fromMs),
         to: toIso(range.toMs),
+        countedUntil: toIso(book.countedMs),
+        storage,
         entries: lines.map(({ hourMs, ...line }) => ({ ...line, hour: toIso(hourMs) })),
         total: totalOf(lines, stored !== null),
       }
     },
   )
+}
+
+/** Never fails: the ledger is worth seeing without the storage. */
+async function storedOf(
+  deps: ApiDeps,
+  range: Range,
+): Promise<{ storage: Storage | { state: 'unknown'; detail: string }; stored: StoredCount[] | null }> {
+  try {
+    const storage = await storageApplied(deps)
+    return { storage, stored: await storedCounts(deps, range) }
+  } catch (error) {
+    const { message } = error as Error
+    deps.log.warn({ error: message }, 'the ledger is shown without what is stored')
+    return { storage: { state: 'unknown', detail: message }, stored: null }
+  }
 }
 
 function totalOf(lines: readonly LedgerLine[], stored: boolean) {

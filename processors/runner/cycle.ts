@@ -199,8 +199,8 @@ export class Cycle {
     const offsets: { partition: number; offset: number }[] = []
     for (const { partition, snapshot } of all) {
       if (partition.lost || snapshot === undefined) continue
-      const { nextOffset, state, zones, ledger, days } = snapshot
-      const checkpoint = { partition: partition.partition, epoch: partition.epoch, cluster, nextOffset, state, zones, ledger, days }
+      const { bytes: size, ...saved } = snapshot
+      const checkpoint = { partition: partition.partition, epoch: partition.epoch, cluster, ...saved }
       try {
         await persistently('saving a checkpoint', persist, () => save(pool, 'zones', checkpoint))
       } catch (error) {
@@ -210,8 +210,8 @@ export class Cycle {
         continue
       }
       partition.saved(snapshot)
-      bytes += snapshot.bytes
-      offsets.push({ partition: partition.partition, offset: nextOffset })
+      bytes += size
+      offsets.push({ partition: partition.partition, offset: saved.nextOffset })
     }
     const atLeast = this.#o.checkpointMs ?? CHECKPOINT_MS
     this.#checkpointMs = Math.max(atLeast, Math.min((bytes / 1e6) * CHECKPOINT_MS_PER_MB, CHECKPOINT_MS_MAX))

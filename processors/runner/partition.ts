@@ -27,6 +27,7 @@ export interface PartitionOptions {
 /** What a checkpoint saves, taken at one point of the log. */
 export interface Snapshot {
   nextOffset: number
+  clockMs: number
   state: Buffer
   zones: ZoneSnapshot[]
   ledger: LedgerEntry[]
@@ -205,7 +206,7 @@ export class Partition {
     const state: PartitionState = { clockMs: this.clockMs }
     // Entries of the ledger are the folds' own and go on counting: copied as of now.
     const entries = ledger.map((e) => ({ ...e, quarantined: { ...e.quarantined } }))
-    return { nextOffset: this.nextOffset, state: encodeState(state), zones, ledger: entries, days, bytes }
+    return { nextOffset: this.nextOffset, clockMs: this.clockMs, state: encodeState(state), zones, ledger: entries, days, bytes }
   }
 
   saved(snapshot: Snapshot): void {

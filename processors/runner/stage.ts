@@ -214,7 +214,17 @@ export class StageRunner {
     held.fold.dirty = false
     const state = encodeState(held.fold.state)
     const { epoch, nextOffset } = held
-    const checkpoint = { partition: PARTITION, epoch, cluster, nextOffset, state, zones: [], ledger: [], days: [] }
+    const checkpoint = {
+      partition: PARTITION,
+      epoch,
+      cluster,
+      nextOffset,
+      clockMs: held.fold.state.nowMs,
+      state,
+      zones: [],
+      ledger: [],
+      days: [],
+    }
     await persistently('saving a checkpoint', this.#persist, () => save(pool, 'network', checkpoint))
     held.savedAtMs = Date.now()
     const offsets = [{ topic: topics.summaries, partition: PARTITION, offset: nextOffset }]

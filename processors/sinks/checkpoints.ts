@@ -50,6 +50,8 @@ export interface Checkpoint {
   epoch: number
   cluster: string
   nextOffset: number
+  /** The log's clock at nextOffset. */
+  clockMs: number
   state: Buffer
   zones: ZoneSnapshot[]
   days: DayRow[]
@@ -139,9 +141,9 @@ const DAYS_LOCK = 0x4d53_0002
 export async function save(pool: Pool, stage: Stage, c: Checkpoint): Promise<void> {
   await tx(pool, async (client) => {
     const { rowCount } = await client.query(
-      `UPDATE checkpoints SET cluster = $4, next_offset = $5, state = $6, updated_at = now()
+      `UPDATE checkpoints SET cluster = $4, next_offset = $5, state = $6, clock = $7, updated_at = now()
        WHERE stage = $1 AND partition = $2 AND epoch = $3`,
-      [stage, c.partition, c.epoch, c.cluster, c.nextOffset, c.state],
+      [stage, c.partition, c.epoch, c.cluster, c.nextOffset, c.state, iso(c.clockMs)],
     )
     if (rowCount !== 1) throw new LostPartition(stage, c.partition)
     await saveZones(client, c)

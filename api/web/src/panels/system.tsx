@@ -1,6 +1,6 @@
 // The proof that nothing was lost, what was refused, and how the parts are.
 import { useEffect, useState } from 'preact/hooks'
-import { DAY_MS, HOUR_MS, MINUTE_MS, toIso } from '#model/time.ts'
+import { DAY_MS, HOUR_MS, toIso } from '#model/time.ts'
 import { get } from '../connection.ts'
 import { formatTime } from '../format.ts'
 import { t } from '../i18n.ts'
@@ -15,6 +15,7 @@ interface LedgerRow {
   quarantined: number
   stored: number | null
   difference: number
+  settled: boolean
 }
 interface QuarantineRow {
   id: string
@@ -27,8 +28,6 @@ interface QuarantineRow {
 }
 
 const REFRESH_MS = 10_000
-/** Counts and stored rows of an hour are compared when it is over and both are written: before that they differ by what is on its way. */
-const SETTLED_MS = 30 * MINUTE_MS
 
 function usePolled<T>(path: () => string): T | string | null {
   const [data, setData] = useState<T | string | null>(null)
@@ -99,12 +98,11 @@ export function SystemBoard() {
   )
 }
 
-/** The day summed per gateway; any difference is red. */
+/** The day summed per gateway; any difference of a settled hour is red: of the others something is on its way. */
 function LedgerTable(props: { rows: LedgerRow[] }) {
   const by = new Map<string, LedgerRow>()
   for (const row of props.rows) {
-    const settled = Date.parse(row.hour) + HOUR_MS + SETTLED_MS < nowMs.value
-    const r = settled ? row : { ...row, difference: 0 }
+    const r = row.settled ? row : { ...row, difference: 0 }
     const sum = by.get(r.gateway)
     if (sum === undefined) by.set(r.gateway, { ...r })
     else {
