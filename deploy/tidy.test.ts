@@ -61,6 +61,7 @@ describe('the rules bite', () => {
     ['model using a package', 'core/model/a.ts', "import pg from 'pg'", 'core/model may not use packages but zod'],
     ['model using node', 'core/model/a.ts', "import { x } from 'node:fs'", 'core/model may not use node:'],
     ['model reaching runtime', 'core/model/a.ts', "import { x } from '#runtime/log.ts'", 'core/model may not import core/runtime'],
+    ['a tariff using node', 'core/tariff/a.ts', "import { x } from 'node:fs'", 'core/tariff may not use node:'],
     ['runtime reaching ingest', 'core/runtime/a.ts', "export * from '../../ingest/decode.ts'", 'core/runtime may not import ingest'],
     [
       'ingest reaching processors by ../..',
@@ -189,7 +190,8 @@ import 'f'
 const g = await import('./g.ts')
 // import h from 'h'
 /* import i from 'i' */
-const url = 'http://example.org/x'`
+const url = 'http://example.org/x'
+type R = 'import' | 'export'; const from = 'z'`
   expect(
     importsOf(text)
       .map((i) => i.specifier)

@@ -32,7 +32,8 @@ const below =
   (path: string) =>
     folders.some((f) => path.startsWith(f))
 const model = below('core/model/')
-const core = below('core/model/', 'core/runtime/')
+const pureCore = below('core/model/', 'core/tariff/')
+const core = below('core/model/', 'core/tariff/', 'core/runtime/')
 const processorsRim = (path: string) =>
   below('processors/runner/', 'processors/sinks/')(path) ||
   ['processors/metrics.ts', 'processors/service.ts'].includes(path) ||
@@ -48,6 +49,7 @@ const ingestPure = (path: string) => path.startsWith('ingest/formats/') || INGES
 /** First match counts: narrower layers stand before the folders they are cut out of. */
 const LAYERS: readonly Layer[] = [
   { name: 'core/model', holds: model, mayImport: model, node: false, runtimePackages: false, pure: true },
+  { name: 'core/tariff', holds: below('core/tariff/'), mayImport: pureCore, node: false, runtimePackages: false, pure: true },
   { name: 'core/runtime', holds: below('core/runtime/'), mayImport: core, node: true, runtimePackages: true, pure: false },
   {
     name: 'ingest, pure',
@@ -84,7 +86,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'api/web',
     holds: below('api/web/src/'),
-    mayImport: (p) => model(p) || p.startsWith('api/web/src/'),
+    mayImport: (p) => pureCore(p) || p.startsWith('api/web/src/'),
     node: false,
     runtimePackages: true,
     pure: false,
@@ -108,14 +110,14 @@ interface Import {
   typeOnly: boolean
 }
 
-/** What a file imports, statically, for types or dynamically. */
+/** What a file imports, statically, for types or dynamically. A quoted 'import' is a word, not a statement. */
 export function importsOf(text: string): Import[] {
   const found: Import[] = []
   const code = withoutComments(text)
-  for (const m of code.matchAll(/\b(?:import|export)\b(\s+type\b)?[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/g)) {
+  for (const m of code.matchAll(/(?<!['"])\b(?:import|export)\b(?!['"])(\s+type\b)?[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/g)) {
     found.push({ specifier: m[2] as string, typeOnly: m[1] !== undefined })
   }
-  for (const m of code.matchAll(/\bimport\s*\(?\s*['"]([^'"]+)['"]/g)) found.push({ specifier: m[1] as string, typeOnly: false })
+  for (const m of code.matchAll(/(?<!['"])\bimport\s*\(?\s*['"]([^'"]+)['"]/g)) found.push({ specifier: m[1] as string, typeOnly: false })
   return found
 }
 
@@ -126,6 +128,7 @@ export function withoutComments(text: string): string {
 
 function resolve(from: string, specifier: string): string | undefined {
   if (specifier.startsWith('#model/')) return `core/model/${specifier.slice(7)}`
+  if (specifier.startsWith('#tariff/')) return `core/tariff/${specifier.slice(8)}`
   if (specifier.startsWith('#runtime/')) return `core/runtime/${specifier.slice(9)}`
   if (specifier.startsWith('.')) return posix.normalize(posix.join(posix.dirname(from), specifier)).split('?')[0]
   return undefined
