@@ -31,4 +31,16 @@ export interface TicketIntent {
   mergedInto?: string
   /** Named reason of this revision. */
   reason: string
+  /** What each stage said of the incident, and of those that it mutes. */
+  why?: IntentWhy
+}
+
+/** Named reasons of the stages group, inhibit, silence and decide (`processors/incidents/`). */
+export interface IntentWhy {
+  group: string
+  inhibit: string
+  silence: string
+  decide: string
+  /** Incidents listed on this one by the reason for which they have no ticket of their own: how many. */
+  muted?: Record<string, number>
 }

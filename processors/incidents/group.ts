@@ -1,7 +1,8 @@
 // First stage: which incident a finding belongs to. An incident is one event of the world at one place; another place is another
 // incident, which the second stage may mute.
 import { DAY_MS } from '#model/time.ts'
-import { type Family, factsOf, familyOf, type Incident, type Member, membersOf, SETTLE_MS, type ZoneIncidents } from './incident.ts'
+import { type Facts, type Family, familyOf, type IncidentState, type Member, SETTLE_MS } from './incident.ts'
+import { at, type Places, placeKey } from './places.ts'
 
 export const GROUP_REASONS = [
   'same_finding', // a later revision
@@ -25,29 +26,29 @@ export interface Grouping {
  */
 const LEAK_ONSET_MS = DAY_MS
 
-export function group(zone: ZoneIncidents, m: Member): Grouping {
+export function group(state: IncidentState, places: Places, m: Member): Grouping {
   const family = familyOf(m.kind)
-  const known = zone.findings.get(m.id)
+  const known = state.findings.get(m.id)
   if (known !== undefined) return { key: known.incident, family, reason: 'same_finding' }
-  const parent = zone.findings.get(m.parent)
+  const parent = state.findings.get(m.parent)
   if (parent !== undefined && familyOf(parent.kind) === family && samePlace(parent, m)) {
     return { key: parent.incident, family, reason: 'repeat_of_parent' }
   }
-  for (const incident of zone.incidents.values()) {
-    const reason = incident.family === family ? joins(zone, incident, m) : undefined
-    if (reason !== undefined) return { key: incident.key, family, reason }
+  for (const key of [...at(places.place, placeKey(family, m.scope.type, m.scope.id))].sort()) {
+    const facts = places.facts.get(key)
+    const reason = facts === undefined ? undefined : joins(facts, m)
+    if (reason !== undefined) return { key, family, reason }
   }
   return { key: '', family, reason: 'new_incident' }
 }
 
-function joins(zone: ZoneIncidents, incident: Incident, m: Member): GroupReason | undefined {
-  const members = membersOf(zone, incident)
+function joins(f: Facts, m: Member): GroupReason | undefined {
+  const { members, startedMs, clearedMs } = f
   if (members.length === 0 || !members.every((o) => samePlace(o, m))) return undefined
-  if (incident.family === 'leak') {
+  if (f.incident.family === 'leak') {
     const other = members.every((o) => o.detector !== m.detector && Math.abs(o.startedMs - m.startedMs) <= LEAK_ONSET_MS)
     return other ? 'same_event' : undefined
   }
-  const { startedMs, clearedMs } = factsOf(zone, incident)
   if (clearedMs === null) return m.clearedMs === null || m.clearedMs >= startedMs ? 'same_event' : undefined
   return m.startedMs <= clearedMs + SETTLE_MS && m.startedMs >= startedMs - SETTLE_MS ? 'returned' : undefined
 }

@@ -1,7 +1,7 @@
-// What the incident fold remembers: findings at their newest revision, and the incidents they form, by zone.
+// What the incident fold remembers: findings at their newest revision, and the incidents they form.
 // Plain data, so that a runner may store it; every time in it is the log's.
 import type { Finding, FindingKind, Scope, Severity } from '#model/finding.ts'
-import type { TicketIntent } from '#model/ticket.ts'
+import type { IntentWhy, TicketIntent } from '#model/ticket.ts'
 import { DAY_MS, MINUTE_MS, parseIso } from '#model/time.ts'
 
 /** Kinds of findings that may be one event of the world: a burst and a leak in a district, the two ways a meter falls silent. */
@@ -52,6 +52,8 @@ export interface Member {
   /** Sizes that a title may name. */
   size: Record<string, number>
   candidates: string[]
+  /** Feeders that are out with it, where it is wider than a feeder. */
+  areas: string[]
 }
 
 export interface Incident {
@@ -65,23 +67,42 @@ export interface Incident {
   intent: TicketIntent | null
   /** Key of the incident that mutes it at present, '' when none does. */
   inhibitedBy: string
-}
-
-export interface ZoneIncidents {
-  /** Newest log time seen in the zone; never goes back. */
-  nowMs: number
-  findings: Map<string, Member>
-  incidents: Map<string, Incident>
+  /** Why it stands as it does: a reason of each stage. */
+  why: IntentWhy
+  /** Log time at which it is to be looked at again though nothing was said of it; 0 when never. */
+  dueMs: number
 }
 
 export interface IncidentState {
-  zones: Map<string, ZoneIncidents>
+  /** Newest log time seen; never goes back. */
+  nowMs: number
+  findings: Map<string, Member>
+  incidents: Map<string, Incident>
+  /** Incidents that mute many others: what they list is brought up to date with the next tick. */
+  deferred: Set<string>
   /** Findings ignored because they were older than what the fold remembers. */
   ignored: number
 }
 
 export function createIncidentState(): IncidentState {
-  return { zones: new Map(), ignored: 0 }
+  return { nowMs: 0, findings: new Map(), incidents: new Map(), deferred: new Set(), ignored: 0 }
+}
+
+/** A state saved by zones, as it was before places were looked up across zones, becomes one of today's. */
+export function upgrade(state: IncidentState): void {
+  const old = state as { zones?: Map<string, Pick<IncidentState, 'nowMs' | 'findings' | 'incidents'>> }
+  if (old.zones === undefined) return
+  Object.assign(state, { ...createIncidentState(), ignored: state.ignored })
+  for (const zone of old.zones.values()) {
+    state.nowMs = Math.max(state.nowMs, zone.nowMs)
+    for (const [id, m] of zone.findings) state.findings.set(id, { ...m, areas: [] })
+    for (const [key, i] of zone.incidents) {
+      const why = { group: 'new_incident', inhibit: 'none', silence: 'none', decide: 'unchanged' }
+      // Looked at with the first tick, which gives it its due time.
+      state.incidents.set(key, { ...i, why, dueMs: 1 })
+    }
+  }
+  delete old.zones
 }
 
 /**
@@ -115,17 +136,21 @@ export function aMember(f: Finding): Member {
     affected: f.affected ?? [],
     size: f.size ?? {},
     candidates: (f.candidates ?? []).slice(0, 5).map((c) => c.id),
+    areas: f.evidence.flatMap((e) => (Array.isArray(e[FEEDERS]) ? (e[FEEDERS] as unknown[]).filter((x) => typeof x === 'string') : [])),
   }
 }
+
+/** Evidence with this attribute names the feeders that a substation's outage takes with it. */
+const FEEDERS = 'feeders'
 
 /** Evidence with this name says that an operation known beforehand explains the finding; detectors add it. */
 export const PLANNED_EVIDENCE = 'planned-operation'
 
 /** Findings of an incident that were not withdrawn, in order of arrival. */
-export function membersOf(zone: ZoneIncidents, incident: Incident): Member[] {
+export function membersOf(state: IncidentState, incident: Incident): Member[] {
   const out: Member[] = []
   for (const id of incident.members) {
-    const m = zone.findings.get(id)
+    const m = state.findings.get(id)
     if (m !== undefined && !m.withdrawn) out.push(m)
   }
   return out
@@ -170,8 +195,8 @@ export function severityRank(s: Severity): number {
   return SEVERITY_RANK[s]
 }
 
-export function factsOf(zone: ZoneIncidents, incident: Incident): Facts {
-  const members = membersOf(zone, incident)
+export function factsOf(state: IncidentState, incident: Incident): Facts {
+  const members = membersOf(state, incident)
   const active = members.filter((m) => m.clearedMs === null)
   const speakers = active.length > 0 ? active : members
   let lead = speakers[0]
@@ -185,7 +210,7 @@ export function factsOf(zone: ZoneIncidents, incident: Incident): Facts {
     if (clearedMs !== null && m.clearedMs !== null) clearedMs = Math.max(clearedMs, m.clearedMs)
   }
   let updatedMs = 0
-  for (const id of incident.members) updatedMs = Math.max(updatedMs, zone.findings.get(id)?.updatedMs ?? 0)
+  for (const id of incident.members) updatedMs = Math.max(updatedMs, state.findings.get(id)?.updatedMs ?? 0)
   const affected = new Set<string>()
   for (const m of speakers) for (const id of m.affected) affected.add(id)
   return {

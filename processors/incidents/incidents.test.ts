@@ -106,6 +106,48 @@ describe('the incident fold', () => {
     }
   })
 
+  it('lets a substation absorb its feeders and what is below them, in zones of their own', () => {
+    const substation = aFinding('outage', 'substation S1', {
+      onsetMs: T0 + MINUTE_MS,
+      zone: 'F1',
+      evidence: [{ what: 'feeders-out', feeders: ['F1', 'F2'] }],
+    })
+    const f1 = aFinding('outage', 'feeder F1', { affected: ['E1'] })
+    const f2 = aFinding('outage', 'feeder F2', { affected: ['E2'], zone: 'F2' })
+    const transformer = aFinding('outage', 'transformer T2', { onsetMs: T0 + MINUTE_MS, affected: ['E2'], zone: 'F2' })
+    const elsewhere = aFinding('outage', 'feeder F3', { affected: ['E3'], zone: 'F3' })
+    for (const order of [
+      [f1, f2, transformer, elsewhere, substation],
+      [substation, elsewhere, transformer, f2, f1],
+    ]) {
+      const open = openOnes(run(createIncidentState(), ...order))
+      expect(open.map((i) => i.key).sort()).toEqual([elsewhere.id, substation.id])
+      const whole = open.find((i) => i.key === substation.id)
+      expect(new Set(whole?.findings)).toEqual(new Set([substation.id, f1.id, f2.id, transformer.id]))
+      expect(whole?.why).toMatchObject({ muted: { wider_outage: 3 } })
+    }
+  })
+
+  it('frees the feeder that stays out when the rest of its substation is back', () => {
+    const state = createIncidentState()
+    const substation = aFinding('outage', 'substation S1', { evidence: [{ what: 'feeders-out', feeders: ['F1', 'F2'] }] })
+    const f2 = aFinding('outage', 'feeder F2', { affected: ['E2'], zone: 'F2' })
+    const at = T0 + HOUR_MS
+    run(state, substation, f2, { ...substation, rev: 2, clearedAt: toIso(at), updatedAt: toIso(at) })
+    expect(fold.tick(state, at + SETTLE_MS + 1)).toMatchObject([{ key: f2.id, reason: 'no_longer_muted', why: { inhibit: 'none' } }])
+  })
+
+  it('takes a state that was saved by zones', () => {
+    const f = aFinding('outage', 'transformer T1', { affected: ['E1'] })
+    const state = createIncidentState()
+    run(state, f)
+    const { findings, incidents, nowMs } = structuredClone(state)
+    const old = { zones: new Map([['F1', { nowMs, findings, incidents }]]), ignored: 3 } as unknown as IncidentState
+    const end = { ...f, rev: 2, clearedAt: toIso(T0 + HOUR_MS), updatedAt: toIso(T0 + HOUR_MS) }
+    expect(run(old, f, end)).toEqual(run(state, f, end))
+    expect([old.ignored, old.incidents.size]).toEqual([3, 1])
+  })
+
   it('leaves a nested child when a feeder is restored in part, after the settling time', () => {
     const state = createIncidentState()
     const feeder = aFinding('outage', 'feeder F1', { affected: ['E1', 'E2'] })
@@ -234,7 +276,7 @@ describe('the incident fold', () => {
     const f = aFinding('outage', 'transformer T1')
     run(state, f, { ...f, rev: 2, clearedAt: toIso(T0 + HOUR_MS), updatedAt: toIso(T0 + HOUR_MS) })
     run(state, aFinding('outage', 'transformer T2', { onsetMs: T0 + 9 * DAY_MS }))
-    expect(state.zones.get('F1')?.findings.size).toBe(1)
+    expect(state.findings.size).toBe(1)
     expect(run(state, f)).toEqual([])
     expect(state.ignored).toBe(1)
   })
@@ -254,7 +296,10 @@ const lives = fc
         ['outage', 'transformer T1'],
         ['outage', 'transformer T2'],
         ['outage', 'premise E1'],
+        ['outage', 'substation S1'],
+        ['outage', 'feeder F2'],
         ['comms_failure', 'gateway G1'],
+        ['comms_failure', 'meter E1'],
         ['abnormal_usage', 'meter E1'],
       ),
       onsetMin: fc.integer({ min: 0, max: 300 }),
@@ -275,8 +320,9 @@ const lives = fc
       const onsetMs = T0 + onsetMin * MINUTE_MS
       const f = aFinding(kind, scope, {
         onsetMs,
-        zone: 'F1',
+        zone: scope === 'feeder F2' ? 'F2' : 'F1',
         affected: ['E1'],
+        ...(scope === 'substation S1' ? { evidence: [{ what: 'feeders-out', feeders: ['F1', 'F2'] }] } : {}),
         ...(kind === 'abnormal_usage' ? { subtype: 'zero_usage' } : {}),
       })
       if (seen.has(f.id)) continue
@@ -316,6 +362,21 @@ describe('for any lives of findings', () => {
     )
   })
 
+  it('re-deciding everything says nothing that was not said', () => {
+    fc.assert(
+      fc.property(lives, (findings) => {
+        const state = createIncidentState()
+        for (const f of findings) {
+          fold.apply(state, f)
+          const all = structuredClone(state)
+          for (const incident of all.incidents.values()) incident.dueMs = 1
+          expect(fold.tick(all, state.nowMs + 1)).toEqual(fold.tick(structuredClone(state), state.nowMs + 1))
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
   it('revisions of a ticket count up by one, and at any time no two open tickets are about one finding', () => {
     fc.assert(
       fc.property(lives, (findings) => {
@@ -346,5 +407,38 @@ describe('for any lives of findings', () => {
         expect(openOnes(all)).toEqual([])
       }),
     )
+  })
+})
+
+describe('a storm over several feeders', () => {
+  /** 4 feeders of 10 transformers of 49 premises; every second feeder is out as a whole, told last. */
+  function storm(): Finding[] {
+    const out: Finding[] = []
+    for (let f = 0; f < 4; f++) {
+      const all: string[] = []
+      for (let t = 0; t < 10; t++) {
+        const meters = Array.from({ length: 49 }, (_, m) => `E-${f}-${t}-${m}`)
+        all.push(...meters)
+        for (const m of meters)
+          out.push(aFinding('outage', `premise ${m}`, { zone: `F-${f}`, affected: [m], onsetMs: T0 + out.length * 6 }))
+        out.push(aFinding('outage', `transformer T-${f}-${t}`, { zone: `F-${f}`, affected: meters, onsetMs: T0 + MINUTE_MS }))
+      }
+      if (f % 2 === 0) out.push(aFinding('outage', `feeder F-${f}`, { zone: `F-${f}`, affected: all, onsetMs: T0 + MINUTE_MS }))
+    }
+    return out
+  }
+
+  it('opens one ticket an incident, and costs what its findings cost', () => {
+    const findings = storm()
+    expect(findings.length).toBe(2_002)
+    const state = createIncidentState()
+    const intents: TicketIntent[] = []
+    for (const f of findings) intents.push(...fold.apply(state, f))
+    intents.push(...fold.tick(state, T0 + 10 * MINUTE_MS))
+    const open = openOnes(intents)
+    expect(open).toHaveLength(2 + 20)
+    expect(open.flatMap((i) => i.findings).length).toBe(2_002)
+    // Each premise opens and is absorbed, transformers likewise: a few intents a finding, whatever is open meanwhile.
+    expect(intents.length).toBeLessThan(3 * findings.length)
   })
 })

@@ -1,5 +1,6 @@
 // Second stage: an incident that another one explains has no ticket of its own; it is listed on the other's.
-import { type Facts, type Family, SETTLE_MS, scopeRank, severityRank } from './incident.ts'
+import { type Facts, SETTLE_MS, scopeRank, severityRank } from './incident.ts'
+import { areasOf } from './places.ts'
 
 export const INHIBIT_REASONS = [
   'wider_outage', // a feeder absorbs its transformers, a transformer its premises
@@ -18,46 +19,22 @@ export interface Inhibition {
   reason: InhibitReason
   /** When it became, or will become, free of incidents that have ended: log time, 0 when there were none. */
   freeAtMs: number
+  /** When one that mutes it will have ended long enough ago; 0 when none will. */
+  againMs: number
 }
 
-/** Which incidents can mute a family at all: in a storm of outages of single premises, few. */
-export type Sources = Partial<Record<Family, readonly Facts[]>>
-
-export function sourcesOf(all: Iterable<Facts>): Sources {
-  const out = { outage: [] as Facts[], pressure: [] as Facts[], usage: [] as Facts[], comms: [] as Facts[] }
-  for (const f of all) {
-    switch (f.incident.family) {
-      case 'outage':
-        if (rankOf(f) > 0) out.outage.push(f)
-        out.usage.push(f)
-        out.comms.push(f)
-        break
-      case 'leak':
-      case 'sensor':
-        out.pressure.push(f)
-        break
-      case 'usage':
-        out.usage.push(f)
-        break
-      case 'comms':
-        out.comms.push(f)
-    }
-  }
-  return out
-}
-
-const NONE: readonly Facts[] = []
-const FREE: Inhibition = { by: '', reason: 'none', freeAtMs: 0 }
+const FREE: Inhibition = { by: '', reason: 'none', freeAtMs: 0, againMs: 0 }
 
 /**
  * Of several that mute, the widest is named. One that has ended goes on muting for SETTLE_MS of log time: its effects clear
  * one by one, and a child must not open for the seconds in between.
  */
-export function inhibit(target: Facts, sources: Sources, nowMs: number): Inhibition {
+export function inhibit(target: Facts, sources: readonly Facts[], nowMs: number): Inhibition {
   let best: { source: Facts; reason: InhibitReason } | undefined
   let freeAtMs = 0
-  for (const source of sources[target.incident.family] ?? NONE) {
-    const reason = source === target ? 'none' : muting(source, target)
+  let againMs = 0
+  for (const source of sources) {
+    const reason = muting(source, target)
     if (reason === 'none') continue
     if (source.clearedMs !== null) {
       const until = source.updatedMs + SETTLE_MS
@@ -65,15 +42,12 @@ export function inhibit(target: Facts, sources: Sources, nowMs: number): Inhibit
         freeAtMs = Math.max(freeAtMs, until)
         // What ended before its cause stays on the cause's ticket.
         if (target.active.length > 0) continue
-      }
+      } else if (againMs === 0 || until < againMs) againMs = until
     }
     if (best === undefined || wider(source, best.source)) best = { source, reason }
   }
-  return best === undefined
-    ? freeAtMs === 0
-      ? FREE
-      : { by: '', reason: 'none', freeAtMs }
-    : { by: best.source.incident.key, reason: best.reason, freeAtMs }
+  if (best === undefined) return freeAtMs === 0 ? FREE : { by: '', reason: 'none', freeAtMs, againMs }
+  return { by: best.source.incident.key, reason: best.reason, freeAtMs, againMs }
 }
 
 function wider(a: Facts, b: Facts): boolean {
@@ -99,12 +73,12 @@ function muting(source: Facts, target: Facts): InhibitReason {
       return sf === 'sensor' && s.scope.id === t.scope.id ? 'sensor_faulty' : 'none'
     case 'usage':
       if (t.subtype !== 'zero_usage') return 'none'
-      if (sf === 'outage') return source.affected.includes(t.scope.id) ? 'supply_out' : 'none'
+      if (sf === 'outage') return includes(source.affected, t.scope.id) ? 'supply_out' : 'none'
       return sf === 'usage' && s.subtype === 'stuck_register' && s.scope.id === t.scope.id ? 'meter_stuck' : 'none'
     case 'comms':
       if (t.scope.type !== 'meter') return 'none'
-      if (sf === 'outage') return source.affected.includes(t.scope.id) ? 'supply_out' : 'none'
-      return sf === 'comms' && s.scope.type === 'gateway' && source.affected.includes(t.scope.id) ? 'gateway_silent' : 'none'
+      if (sf === 'outage') return includes(source.affected, t.scope.id) ? 'supply_out' : 'none'
+      return sf === 'comms' && s.scope.type === 'gateway' && includes(source.affected, t.scope.id) ? 'gateway_silent' : 'none'
     default:
       return 'none'
   }
@@ -116,14 +90,25 @@ function during(source: Facts, target: Facts): boolean {
   return source.clearedMs === null || target.startedMs <= source.clearedMs + SETTLE_MS
 }
 
-/** Within a zone, a feeder is above all; else the finding says so, or most of the meters are the same. */
+/** What takes the whole feeder is above all in it; else the finding says so, or most of the meters are the same. */
 function covers(source: Facts, target: Facts): boolean {
   const s = source.lead
   if (s === undefined) return false
-  if (s.scope.type === 'feeder' && s.scope.id === target.incident.zone) return true
+  if (areasOf(source).includes(target.incident.zone)) return true
   if (target.members.some((m) => m.parent !== '' && source.incident.members.includes(m.parent))) return true
   const own = target.affected.length > 0 ? target.affected : [target.lead?.scope.id ?? '']
-  const above = new Set(source.affected)
-  const shared = own.filter((id) => above.has(id)).length
+  const shared = own.filter((id) => includes(source.affected, id)).length
   return shared * 2 >= own.length
+}
+
+/** In a sorted list: a source may list ten thousand meters, and as many targets ask. */
+function includes(sorted: readonly string[], id: string): boolean {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const mid = (low + high) >> 1
+    if ((sorted[mid] as string) < id) low = mid + 1
+    else high = mid
+  }
+  return sorted[low] === id
 }
