@@ -8,7 +8,10 @@ import { drawFaults, type FaultOptions } from './dataset/faults.ts'
 import { waterLabels } from './dataset/labels.ts'
 import { drawPowerFaults } from './dataset/power-faults.ts'
 import { PowerTruth } from './dataset/power-labels.ts'
+import { drawStorm } from './dataset/power-storm.ts'
 import { simulate } from './dataset/simulate.ts'
+import { drawWild, misregister, WildField } from './dataset/wild.ts'
+import { QUARTER_MS } from './power/sim.ts'
 import { describe } from './scenarios/describe.ts'
 import { dmaId, type FeatureCollection, townFeatures } from './town/features.ts'
 import { accountsCsv, makeTown, operationsCsv } from './town.ts'
@@ -24,6 +27,9 @@ const USAGE = `usage: node simulators/dataset-cli.ts --out DIR [options]
   --leaks N           network leaks per district and 30 days (default 3); 0: none, nor customers' leaks
   --customer-leaks N  (default 12)
   --no-confounders    nothing that only looks like a leak
+  --interval S        of electric meters, seconds: a multiple of 900 (default 900)
+  --storm             of the power part: a storm every day instead of the usual faults
+  --wild              of the power part: wrong registry entries, wrong clocks, gasps that come late, twice or from the future
   --part water|power|both  (default water); labels.json is of that part, with both of the water, labels-power.json of the power`
 
 const { values } = parseArgs({
@@ -38,6 +44,9 @@ const { values } = parseArgs({
     leaks: { type: 'string', default: '3' },
     'customer-leaks': { type: 'string', default: '12' },
     'no-confounders': { type: 'boolean', default: false },
+    interval: { type: 'string', default: '900' },
+    storm: { type: 'boolean', default: false },
+    wild: { type: 'boolean', default: false },
     part: { type: 'string', default: 'water' },
   },
 })
@@ -47,7 +56,7 @@ function fail(problem: string): never {
   process.exit(2)
 }
 
-function number(name: 'town' | 'faults' | 'days' | 'warmup' | 'leaks' | 'customer-leaks', otherwise?: number): number {
+function number(name: 'town' | 'faults' | 'days' | 'warmup' | 'leaks' | 'customer-leaks' | 'interval', otherwise?: number): number {
   const text = values[name]
   const v = text === undefined ? otherwise : Number(text)
   if (v === undefined || !Number.isFinite(v) || v < 0) fail(`--${name} must be a number from 0, not ${text}`)
@@ -70,6 +79,7 @@ interface Wanted {
   part: 'water' | 'power' | 'both'
   seed: number
   options: FaultOptions
+  intervalMs: number
 }
 
 function wanted(): Wanted {
@@ -93,25 +103,43 @@ function wanted(): Wanted {
     customerLeaks: leaksPerMonth === 0 ? 0 : number('customer-leaks'),
     confounders: !values['no-confounders'],
   }
-  return { dir, part, seed, options }
+  const intervalMs = number('interval') * 1000
+  if (intervalMs === 0 || intervalMs % QUARTER_MS !== 0) fail('--interval must be a multiple of 900')
+  return { dir, part, seed, options, intervalMs }
 }
 
-async function main({ dir, part, seed, options }: Wanted): Promise<void> {
+async function main({ dir, part, seed, options, intervalMs }: Wanted): Promise<void> {
   const { startMs, endMs, warmupUntilMs, timezone } = options
   const town = makeTown(seed)
-  const parts: Parts = { water: part !== 'power', power: part !== 'water' }
+  const parts: Parts = { water: part !== 'power', power: part !== 'water', powerIntervalMs: intervalMs }
   const scenario = `town-${seed}-faults-${options.seed}`
   const water = parts.water ? drawFaults(town, options) : { effects: [], confounders: [], operations: [] }
-  const power = parts.power ? drawPowerFaults(town, options) : []
+  const storm = parts.power && values.storm ? drawStorm(town, options) : undefined
+  const power = storm?.effects ?? (parts.power ? drawPowerFaults(town, options) : [])
+  const wild = parts.power && values.wild ? drawWild(town, options.seed) : undefined
+  const misplaced = wild === undefined ? [] : [...wild.moved.map(([m]) => m), ...wild.homeless]
   const effects = [...water.effects, ...power]
   const powerTruth = parts.power
-    ? new PowerTruth(town, { scenario, seed: options.seed, timezone, startMs, endMs, warmupUntilMs })
+    ? new PowerTruth(town, { scenario, seed: options.seed, timezone, startMs, endMs, warmupUntilMs, intervalMs, misplaced })
     : undefined
   mkdirSync(dir, { recursive: true })
   const say = (line: string) => process.stderr.write(`dataset: ${line}\n`)
-  const { rows, meterRows, losses, inflowM3h } = await simulate({ town, timezone, parts, effects, startMs, endMs, dir, powerTruth, say })
+  const { rows, meterRows, losses, inflowM3h } = await simulate({
+    town,
+    timezone,
+    parts,
+    effects,
+    startMs,
+    endMs,
+    dir,
+    powerTruth,
+    wild: wild && new WildField(wild, options.seed),
+    say,
+  })
   const features = featuresOf(townFeatures(town), part)
+  if (wild !== undefined) misregister(town, wild, features)
   for (const { properties: p } of features.features) {
+    if (p.kind === 'electric_meter') p.interval_s = intervalMs / 1000
     if (p.kind !== 'dma') continue
     p.mean_demand_m3h = Math.round((inflowM3h[town.plan.districts.findIndex((_, d) => dmaId(d) === p.id)] as number) * 100) / 100
   }
@@ -119,7 +147,7 @@ async function main({ dir, part, seed, options }: Wanted): Promise<void> {
   put('assets.geojson', `${JSON.stringify(features)}\n`)
   const accounts = new Set(features.features.map((f) => (f.properties as { account?: string }).account ?? ''))
   put('accounts.csv', accountsCsv(town, accounts))
-  put('operations.csv', operationsCsv(water.operations))
+  put('operations.csv', operationsCsv([...water.operations, ...(storm?.operations ?? [])]))
   put('effects.jsonl', effects.map((e) => `${JSON.stringify(describe(town, e))}\n`).join(''))
   const count = { sensors: rows.readings - meterRows, meters: meterRows }
   const ofWater = () => waterLabels(town, water, losses, { scenario, seed: options.seed, startMs, endMs, warmupUntilMs, rows: count })
@@ -134,7 +162,7 @@ async function main({ dir, part, seed, options }: Wanted): Promise<void> {
     start: toIso(startMs),
     end: toIso(endMs),
     warmupUntil: toIso(warmupUntilMs),
-    intervalSeconds: parts.power ? 900 : 3600,
+    intervalSeconds: parts.power ? intervalMs / 1000 : 3600,
     source: 'Meterstream simulator: EPANET hydraulics and load model, seeded',
     licence: 'Apache-2.0',
   }

@@ -53,6 +53,8 @@ export interface StepOptions {
 export interface Parts {
   water: boolean
   power: boolean
+  /** Electric meters read at whole multiples of this; a quarter hour by default. */
+  powerIntervalMs?: number
 }
 
 export interface World {
@@ -67,7 +69,7 @@ export interface World {
 /** Loads EPANET and everything else that a town needs to run. */
 export async function makeWorld(town: Town, timezone: string, parts: Parts = { water: true, power: true }): Promise<World> {
   const water = await makeWaterSim(town, timezone)
-  const power = makePowerSim(town, timezone)
+  const power = makePowerSim(town, timezone, parts.powerIntervalMs)
   const field: Field = makeField(town)
   const crews: Crews = makeCrews(town)
   return {

@@ -104,7 +104,16 @@ test('labels say what a leak let out, and near which sensors', async () => {
 
 test('the truth of a day is what the registers turned', async () => {
   const endMs = START + DAY_MS
-  const truth = new PowerTruth(town, { scenario: 'x', seed: 1, timezone: 'UTC', startMs: START, endMs, warmupUntilMs: START })
+  const truth = new PowerTruth(town, {
+    scenario: 'x',
+    seed: 1,
+    timezone: 'UTC',
+    startMs: START,
+    endMs,
+    warmupUntilMs: START,
+    intervalMs: 900_000,
+    misplaced: [],
+  })
   await simulate({ ...base, parts: { water: false, power: true }, effects: [], endMs, powerTruth: truth })
   await truth.write(dir, [])
   const reads = new Map<string, number>()

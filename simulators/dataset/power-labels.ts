@@ -7,7 +7,7 @@ import { createGzip } from 'node:zlib'
 import { localDate, localDay, toIso } from '#model/time.ts'
 import type { Message } from '../gateways/entry.ts'
 import { type PowerStep, QUARTER_MS } from '../power/sim.ts'
-import type { Effect, Outage } from '../scenarios/effect.ts'
+import { type Effect, type Outage, supplyEndMs } from '../scenarios/effect.ts'
 import type { Town } from '../town/types.ts'
 
 export interface PowerTruthOptions {
@@ -17,6 +17,10 @@ export interface PowerTruthOptions {
   startMs: number
   endMs: number
   warmupUntilMs: number
+  /** Of the meters' reads. */
+  intervalMs: number
+  /** Meters that the registry has at another transformer than the one that feeds them, or at none. */
+  misplaced: readonly number[]
 }
 
 /** Momentary interruptions last at most this long (IEEE 1366). */
@@ -27,8 +31,8 @@ export class PowerTruth {
   readonly #o: PowerTruthOptions
   readonly #customers: number[]
   readonly #indexOf: Map<string, number>
-  readonly #quarters: number
-  /** By customer and quarter: 1 when the import read at its end was delivered. */
+  readonly #reads: number
+  /** By customer and interval: 1 when the import read at its end was delivered. */
   readonly #delivered: Uint8Array
   readonly #daily: { import: Float64Array; export: Float64Array }[]
   readonly #dates: string[] = []
@@ -38,8 +42,8 @@ export class PowerTruth {
     this.#o = o
     this.#customers = town.power.meters.flatMap((m, i) => (m.role === 'customer' ? [i] : []))
     this.#indexOf = new Map(this.#customers.map((m, k) => [town.power.meters[m]?.id as string, k]))
-    this.#quarters = Math.floor((o.endMs - o.startMs) / QUARTER_MS) + 1
-    this.#delivered = new Uint8Array(this.#customers.length * this.#quarters)
+    this.#reads = Math.floor((o.endMs - o.startMs) / o.intervalMs) + 1
+    this.#delivered = new Uint8Array(this.#customers.length * this.#reads)
     this.#daily = this.#customers.map(() => ({ import: new Float64Array(0), export: new Float64Array(0) }))
     for (let at = o.startMs; at < o.endMs; at += QUARTER_MS) {
       const date = localDate(o.timezone, at)
@@ -67,12 +71,12 @@ export class PowerTruth {
     for (const r of m.readings) {
       const k = this.#indexOf.get(r.device)
       if (k === undefined || r.quantity !== 'active_energy_import_kwh') continue
-      this.#delivered[k * this.#quarters + (r.tsMs - this.#o.startMs) / QUARTER_MS] = 1
+      this.#delivered[k * this.#reads + (r.tsMs - this.#o.startMs) / this.#o.intervalMs] = 1
     }
   }
 
   labels(effects: readonly Effect[]): Record<string, unknown> {
-    const { meters, transformers } = this.#town.power
+    const { meters } = this.#town.power
     const ended = (ms: number): string => toIso(Math.min(ms, this.#o.endMs))
     const idOf = (m: number): string => meters[m]?.id as string
     const outages = effects.filter((e): e is Outage => e.type === 'outage')
@@ -82,25 +86,11 @@ export class PowerTruth {
       seed: this.#o.seed,
       scored_from: toIso(this.#o.warmupUntilMs),
       scored_to: toIso(this.#o.endMs),
-      interval_seconds: QUARTER_MS / 1000,
+      interval_seconds: this.#o.intervalMs / 1000,
       timezone: this.#o.timezone,
       meters: this.#customers.map(idOf),
       faults: [],
-      outages: outages.map((o) => {
-        const span = { start: toIso(o.startMs), end: ended(o.endMs) }
-        const customers = o.meters.filter((m) => meters[m]?.role === 'customer')
-        const affected = o.level === 'premise' ? [] : [...new Set(customers.map((m) => meters[m]?.transformer as number))]
-        return {
-          id: o.id,
-          cause: 'power',
-          level: o.level,
-          node: o.node,
-          momentary: o.endMs - o.startMs <= MOMENTARY_MS,
-          transformers: affected.map((t) => ({ id: transformers[t]?.id, ...span })),
-          meters: customers.map((m) => ({ meter_id: idOf(m), ...span })),
-          ...span,
-        }
-      }),
+      outages: outages.flatMap((o) => this.#outage(o)),
       comms: effects
         .filter((e) => e.type === 'gateway_down')
         .map((e) => ({
@@ -124,6 +114,41 @@ export class PowerTruth {
     }
   }
 
+  /** An outage by the registry's topology, and the premises that stay dark in it or that the registry has elsewhere. */
+  #outage(o: Outage): Record<string, unknown>[] {
+    const { meters, transformers } = this.#town.power
+    const idOf = (m: number): string => meters[m]?.id as string
+    const span = (endMs: number) => ({ start: toIso(o.startMs), end: toIso(Math.min(endMs, this.#o.endMs)) })
+    const customers = o.meters.filter((m) => meters[m]?.role === 'customer')
+    const alone = o.level === 'premise' ? [] : customers.filter((m) => o.leftBehind?.includes(m) || this.#o.misplaced.includes(m))
+    const back = new Map<number, number>()
+    if (o.level !== 'premise') {
+      for (const m of customers) {
+        const t = meters[m]?.transformer as number
+        if (!alone.includes(m)) back.set(t, Math.max(back.get(t) ?? 0, supplyEndMs(o, m)))
+      }
+    }
+    const event = (id: string, level: Outage['level'], node: string, endMs: number) => ({
+      id,
+      cause: 'power',
+      level,
+      node,
+      momentary: endMs - o.startMs <= MOMENTARY_MS,
+      ...span(endMs),
+    })
+    const whole = {
+      ...event(o.id, o.level, o.node, o.endMs),
+      planned: o.planned,
+      transformers: [...back].map(([t, ms]) => ({ id: transformers[t]?.id, ...span(ms) })),
+      meters: customers.map((m) => ({ meter_id: idOf(m), ...span(supplyEndMs(o, m)) })),
+    }
+    // Their minutes are counted above.
+    return [
+      whole,
+      ...alone.map((m) => ({ ...event(`${o.id}-${idOf(m)}`, 'premise', idOf(m), supplyEndMs(o, m)), transformers: [], meters: [] })),
+    ]
+  }
+
   /** truth-daily.csv.gz and truth-status.csv.gz. */
   async write(dir: string, effects: readonly Effect[]): Promise<void> {
     const touched = this.#touchedDays(effects)
@@ -134,7 +159,7 @@ export class PowerTruth {
   /** Days of each customer that a fault touches or in which a read is missing. */
   #touchedDays(effects: readonly Effect[]): Set<string> {
     const out = new Set<string>()
-    for (const { k, endMs } of this.#odd(effects)) out.add(`${k}|${localDate(this.#o.timezone, endMs - QUARTER_MS)}`)
+    for (const { k, endMs } of this.#odd(effects)) out.add(`${k}|${localDate(this.#o.timezone, endMs - this.#o.intervalMs)}`)
     return out
   }
 
@@ -169,12 +194,12 @@ export class PowerTruth {
   *#odd(effects: readonly Effect[]): Generator<{ k: number; endMs: number; outage: Outage | undefined }> {
     const outages = new Map<number, Outage[]>()
     for (const o of effects) if (o.type === 'outage') for (const m of o.meters) outages.set(m, [...(outages.get(m) ?? []), o])
-    const { startMs, endMs, warmupUntilMs } = this.#o
+    const { startMs, endMs, warmupUntilMs, intervalMs } = this.#o
     for (const [k, m] of this.#customers.entries()) {
-      for (let q = Math.max(1, (warmupUntilMs - startMs) / QUARTER_MS + 1); startMs + q * QUARTER_MS <= endMs; q++) {
-        const end = startMs + q * QUARTER_MS
-        const outage = outages.get(m)?.find((o) => o.startMs < end && o.endMs > end - QUARTER_MS)
-        const whole = this.#delivered[k * this.#quarters + q] === 1 && this.#delivered[k * this.#quarters + q - 1] === 1
+      for (let q = Math.max(1, (warmupUntilMs - startMs) / intervalMs + 1); startMs + q * intervalMs <= endMs; q++) {
+        const end = startMs + q * intervalMs
+        const outage = outages.get(m)?.find((o) => o.startMs < end && supplyEndMs(o, m) > end - intervalMs)
+        const whole = this.#delivered[k * this.#reads + q] === 1 && this.#delivered[k * this.#reads + q - 1] === 1
         if (outage !== undefined || !whole) yield { k, endMs: end, outage }
       }
     }

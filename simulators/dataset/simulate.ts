@@ -1,10 +1,12 @@
 // Runs a world over the span of a data set and writes its rows, summing up the truth on the way.
 import { toIso } from '#model/time.ts'
+import type { Message } from '../gateways/entry.ts'
 import type { Effect } from '../scenarios/effect.ts'
 import type { Town } from '../town/types.ts'
 import { makeWorld, type Parts, STEP_MS } from '../world.ts'
 import { type Losses, makeLosses } from './labels.ts'
 import type { PowerTruth } from './power-labels.ts'
+import type { WildField } from './wild.ts'
 import { writeRows } from './write.ts'
 
 export interface SimulateOptions {
@@ -17,6 +19,8 @@ export interface SimulateOptions {
   /** Folder that exists. */
   dir: string
   powerTruth: PowerTruth | undefined
+  /** Puts trouble into what was sent; the truth of what was delivered is without it. */
+  wild?: WildField | undefined
   say: (line: string) => void
 }
 
@@ -58,13 +62,15 @@ export async function simulate(o: SimulateOptions): Promise<Simulated> {
       })
     }
     if (out.power !== undefined && atMs <= endMs) powerTruth?.add(atMs, out.power)
+    const sent: Message[] = []
     for (const m of out.messages) {
       if (m.kind !== 'readings') continue
       const kept = { ...m, readings: m.readings.filter((r) => r.tsMs <= endMs), events: m.events.filter((e) => e.tsMs <= endMs) }
       meterRows += kept.readings.filter((r) => r.quantity === 'water_volume_m3').length
       powerTruth?.deliver(kept)
-      await rows.write(kept)
+      sent.push(kept)
     }
+    for (const m of o.wild?.pass(sent, state.nextMs) ?? sent) await rows.write(m)
     if (steps % SAY_EVERY_STEPS === 0) o.say(`${toIso(atMs)}, ${rows.rows.readings} readings`)
   }
   world.close()

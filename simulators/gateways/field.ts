@@ -2,7 +2,7 @@
 // running number, now and then send it twice, and keep it when their uplink is down. What leaves here is in order of receipt.
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '#model/time.ts'
 import { hash32, hashUniform, keyOf } from '../random.ts'
-import { during, type Effect, type GatewayDown, type Outage } from '../scenarios/effect.ts'
+import { during, type Effect, type GatewayDown, type Outage, supplyEndMs } from '../scenarios/effect.ts'
 import type { ElectricMeter, Gateway, GatewayKind, Town } from '../town/types.ts'
 import { ENTRIES_MAX, type Message, type RawEvent, type RawReading } from './entry.ts'
 
@@ -253,13 +253,13 @@ function arrangeOutages(town: Town, state: FieldState, startMs: number, endMs: n
   const { seed } = town.plan
   for (const o of effects) {
     if (o.type !== 'outage') continue
-    const begins = o.startMs >= startMs && o.startMs < endMs
-    const ends = o.endMs >= startMs && o.endMs < endMs
-    if (!begins && !ends) continue
+    if (o.startMs >= endMs || o.endMs < startMs) continue
+    const begins = o.startMs >= startMs
     for (const i of o.meters) {
       const m = town.power.meters[i] as ElectricMeter
       if (begins) gasp(seed, state, town, o, m, i, 'power_lost')
-      if (ends) gasp(seed, state, town, o, m, i, 'power_restored')
+      const end = supplyEndMs(o, i)
+      if (end >= startMs && end < endMs) gasp(seed, state, town, o, m, i, 'power_restored')
     }
   }
 }
@@ -273,7 +273,7 @@ function gasp(
   i: number,
   event: 'power_lost' | 'power_restored',
 ): void {
-  const at = event === 'power_lost' ? o.startMs : o.endMs
+  const at = event === 'power_lost' ? o.startMs : supplyEndMs(o, i)
   const key = Math.floor(at / SECOND_MS)
   const stream = GASP + (event === 'power_lost' ? 0 : 10)
   if (!m.lastGasp || hashUniform(seed, stream, i, key) > (event === 'power_lost' ? o.gaspShare : 0.8)) return

@@ -2,7 +2,7 @@
 // Interruptions cut energy by the second; a meter without supply takes no read and shows on return what it showed before.
 import { DAY_MS, localHour, offsetMs } from '#model/time.ts'
 import type { RawReading } from '../gateways/entry.ts'
-import { during, type Effect, type Outage } from '../scenarios/effect.ts'
+import { during, type Effect, type Outage, supplyEndMs } from '../scenarios/effect.ts'
 import type { ElectricMeter, Town } from '../town/types.ts'
 import { isAway } from '../water/demand.ts'
 import { drawKwh, type Quarter, solarKwhPerKwp } from './load.ts'
@@ -35,7 +35,8 @@ export interface PowerSim {
   step(state: PowerState, endMs: number, effects: readonly Effect[]): PowerStep
 }
 
-export function makePowerSim(town: Town, timezone: string): PowerSim {
+/** `intervalMs`: meters read at whole multiples of it. */
+export function makePowerSim(town: Town, timezone: string, intervalMs = QUARTER_MS): PowerSim {
   const { meters } = town.power
   const exporting = meters.map((m) => m.solarKwp > 0 || m.role !== 'customer')
   return {
@@ -47,7 +48,7 @@ export function makePowerSim(town: Town, timezone: string): PowerSim {
       meters.forEach((m, i) => {
         state.importKwh[i] = (state.importKwh[i] as number) + (energy.registeredKwh[i] as number)
         state.exportKwh[i] = (state.exportKwh[i] as number) + (energy.exportKwh[i] as number)
-        if (dark.has(i)) return
+        if (dark.has(i) || endMs % intervalMs !== 0) return
         readings.push({ device: m.id, quantity: 'active_energy_import_kwh', tsMs: endMs, value: face(m, state.importKwh[i] as number) })
         if (exporting[i] || (state.exportKwh[i] as number) > 0) {
           readings.push({ device: m.id, quantity: 'active_energy_export_kwh', tsMs: endMs, value: face(m, state.exportKwh[i] as number) })
@@ -66,7 +67,7 @@ export function face(m: { digits: number; multiplier: number }, kwh: number): nu
 
 /** Meters without supply at an instant. */
 function withoutSupply(effects: readonly Effect[], atMs: number): Set<number> {
-  return new Set(during(effects, 'outage', atMs, atMs + 1).flatMap((o) => [...o.meters]))
+  return new Set(during(effects, 'outage', atMs, atMs + 1).flatMap((o) => o.meters.filter((m) => atMs < supplyEndMs(o, m))))
 }
 
 function quarter(town: Town, timezone: string, endMs: number, effects: readonly Effect[]): Omit<PowerStep, 'readings'> {
@@ -123,8 +124,10 @@ function quarter(town: Town, timezone: string, endMs: number, effects: readonly 
 function suppliedShare(effects: readonly Effect[], startMs: number, endMs: number): Map<number, number> {
   const out = new Map<number, number>()
   for (const o of during(effects, 'outage', startMs, endMs)) {
-    const lost = (Math.min(o.endMs, endMs) - Math.max(o.startMs, startMs)) / (endMs - startMs)
-    for (const m of o.meters) out.set(m, Math.max(0, (out.get(m) ?? 1) - lost))
+    for (const m of o.meters) {
+      const lost = (Math.min(supplyEndMs(o, m), endMs) - Math.max(o.startMs, startMs)) / (endMs - startMs)
+      if (lost > 0) out.set(m, Math.max(0, (out.get(m) ?? 1) - lost))
+    }
   }
   return out
 }

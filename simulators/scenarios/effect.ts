@@ -108,6 +108,10 @@ export interface Outage extends Span {
   /** Share of the able meters whose last gasp is heard. */
   gaspShare: number
   planned: boolean
+  /** Meters that have supply again before `endMs`, by index: restoration in stages. */
+  restored?: Readonly<Record<number, number>>
+  /** Meters that stay dark after their transformer is back. */
+  leftBehind?: readonly number[]
 }
 
 /** A gateway's uplink is down; its meters go on. */
@@ -148,6 +152,11 @@ export type EffectOf<T extends Effect['type']> = Extract<Effect, { type: T }>
 /** Effects of one type that touch [fromMs, toMs). */
 export function during<T extends Effect['type']>(effects: readonly Effect[], type: T, fromMs: number, toMs: number): EffectOf<T>[] {
   return effects.filter((e): e is EffectOf<T> => e.type === type && e.startMs < toMs && e.endMs > fromMs)
+}
+
+/** When a meter of an outage has supply again. */
+export function supplyEndMs(o: Outage, meter: number): number {
+  return o.restored?.[meter] ?? o.endMs
 }
 
 const GROWTH_POWER = 1.5
