@@ -48,6 +48,11 @@ export function createPool(options: PoolOptions): Pool {
 export async function tx<T>(pool: Pool, fn: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   let broken: Error | undefined
+  // A connection lost between two statements: the next one fails for it. Without a listener the whole process would end.
+  const onLost = (error: Error) => {
+    broken = error
+  }
+  client.on('error', onLost)
   try {
     await client.query('BEGIN')
     const result = await fn(client)
@@ -60,6 +65,7 @@ export async function tx<T>(pool: Pool, fn: (client: PoolClient) => Promise<T>):
     })
     throw error
   } finally {
+    client.off('error', onLost)
     client.release(broken)
   }
 }
