@@ -80,6 +80,7 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
       registry,
       log,
       nowMs,
+      accountLinkSecret: 'a-link-secret-for-tests',
       limits,
       ...(options.webDir === undefined ? {} : { webDir: options.webDir }),
     },

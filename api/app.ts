@@ -27,6 +27,8 @@ export interface ApiDeps {
   log: Log
   /** The log's clock, epoch ms; the wall clock before the log has one. */
   nowMs(): number
+  /** Signs links to the account page; without one there are none. */
+  accountLinkSecret?: string
   /** Folder of the built page; left out when there is none. */
   webDir?: string
   limits?: Partial<Limits>
@@ -50,6 +52,8 @@ export const TAGS = {
   registry: 'Registry: what exists and who measures it',
   data: 'Readings and validated intervals',
   billing: 'Billing feed',
+  account: 'The account page: use, cost, notices, by role or by signed link',
+  analytics: 'What goes wrong where and what it costs; data quality',
   findings: 'Findings of the detectors',
   tickets: 'The ticket desk',
   tmf621: 'TM Forum TMF621 trouble ticket',

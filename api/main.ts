@@ -50,6 +50,7 @@ await runService({ log }, async (life: Lifecycle) => {
       registry,
       log,
       nowMs,
+      accountLinkSecret: config.ACCOUNT_LINK_SECRET || config.API_TOKEN,
       webDir: fileURLToPath(new URL('./web/dist/', import.meta.url)),
     },
     health,

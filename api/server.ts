@@ -9,6 +9,7 @@ import { installAuth } from './auth.ts'
 import type { HealthChecks } from './health.ts'
 import { installProblems, Problem } from './problem.ts'
 import { createBucket } from './rate-limit.ts'
+import { accountRoutes } from './routes/account.ts'
 import { assetsRoutes } from './routes/assets.ts'
 import { billingRoutes } from './routes/billing.ts'
 import { crewsRoutes } from './routes/crews.ts'
@@ -20,6 +21,7 @@ import { liveRoutes } from './routes/live.ts'
 import { quarantineRoutes } from './routes/quarantine.ts'
 import { readingsRoutes } from './routes/readings.ts'
 import { sessionRoutes } from './routes/session.ts'
+import { tariffsRoutes } from './routes/tariffs.ts'
 import { ticketsRoutes } from './routes/tickets.ts'
 import { tmf621Routes } from './routes/tmf621.ts'
 import { webRoutes } from './routes/web.ts'
@@ -62,6 +64,8 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
   billingRoutes(app, deps)
   ledgerRoutes(app, deps)
   quarantineRoutes(app, deps)
+  tariffsRoutes(app, deps)
+  accountRoutes(app, deps, refuse)
   webRoutes(app, deps)
   return app
 }

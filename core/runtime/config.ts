@@ -47,6 +47,10 @@ export const ConfigSchema = z.object({
   INGEST_PORT: port.default(8081).describe('Health and metrics of ingest'),
   PROCESSORS_PORT: port.default(8082).describe('Health and metrics of processors'),
   API_TOKEN: z.string().default('').describe('Bearer token of the first administrator; npm start makes one when empty'),
+  ACCOUNT_LINK_SECRET: z
+    .string()
+    .default('')
+    .describe('Signs links to the account page, at least 16 characters; when empty they are signed with API_TOKEN. A new one ends all links'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
 
