@@ -12,6 +12,7 @@ import { createRegistry } from '#runtime/metrics.ts'
 import { createPool, type Pool } from '#runtime/postgres.ts'
 import { createQuestDb, type QuestDb } from '#runtime/questdb.ts'
 import { ensureQuestDbTables } from '../processors/sinks/questdb.ts'
+import { startAlarms } from './alarms/service.ts'
 import type { App, Limits } from './app.ts'
 import { createAuth } from './auth.ts'
 import { startDeskConsumer } from './desk/consumer.ts'
@@ -62,10 +63,12 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
     await ensureTopics(kafka, config)
     const feed = await startFeed({ kafka, config, pool, questdb, live, instance, nowMs, log })
     const desk = await startDeskConsumer({ kafka, config, pool, log, registry })
+    const alarms = await startAlarms({ kafka, config, pool, log, registry, nowMs, onLoad: (load) => live.setLoad(load), everyMs: 100 })
     const health = startHealthChecks({ pool, questdb, kafka, config, live, listening: feed.listening })
     stops.push(
       () => feed.stop(),
       () => desk.stop(),
+      () => alarms.stop(),
       () => health.stop(),
     )
     listening = feed.listening

@@ -55,6 +55,7 @@ export const TAGS = {
   account: 'The account page: use, cost, notices, by role or by signed link',
   analytics: 'What goes wrong where and what it costs; data quality',
   findings: 'Findings of the detectors',
+  alarms: 'Alarms of the shift (ISA-18.2)',
   tickets: 'The ticket desk',
   tmf621: 'TM Forum TMF621 trouble ticket',
   proof: 'Ledger and quarantine: nothing is lost',

@@ -8,6 +8,7 @@ import { createLog } from '#runtime/log.ts'
 import { counter, createRegistry } from '#runtime/metrics.ts'
 import { createPool } from '#runtime/postgres.ts'
 import { createQuestDb } from '#runtime/questdb.ts'
+import { startAlarms } from './alarms/service.ts'
 import { LIMITS } from './app.ts'
 import { createAuth } from './auth.ts'
 import { startDeskConsumer } from './desk/consumer.ts'
@@ -37,6 +38,12 @@ await runService({ log }, async (life: Lifecycle) => {
   life.onStop('feed', () => feed.stop())
   const desk = await startDeskConsumer({ kafka, config, pool, log: log.child({ part: 'desk' }), registry })
   life.onStop('desk', () => desk.stop())
+  const alarms = await startAlarms({
+    ...{ kafka, config, pool, registry, nowMs },
+    log: log.child({ part: 'alarms' }),
+    onLoad: (load) => live.setLoad(load),
+  })
+  life.onStop('alarms', () => alarms.stop())
   const health = startHealthChecks({ pool, questdb, kafka, config, live, listening: feed.listening })
   life.onStop('health', () => health.stop())
 

@@ -10,6 +10,7 @@ import type { HealthChecks } from './health.ts'
 import { installProblems, Problem } from './problem.ts'
 import { createBucket } from './rate-limit.ts'
 import { accountRoutes } from './routes/account.ts'
+import { alarmsRoutes } from './routes/alarms.ts'
 import { assetsRoutes } from './routes/assets.ts'
 import { billingRoutes } from './routes/billing.ts'
 import { crewsRoutes } from './routes/crews.ts'
@@ -58,6 +59,7 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
   readingsRoutes(app, deps)
   intervalsRoutes(app, deps)
   findingsRoutes(app, deps)
+  alarmsRoutes(app, deps)
   ticketsRoutes(app, deps)
   tmf621Routes(app, deps)
   crewsRoutes(app, deps)

@@ -9,6 +9,8 @@ import { consume, type Kafka, type RecordConsumer, topicName, topicOffsets } fro
 import type { Log } from '#runtime/log.ts'
 import type { Pool, PoolClient } from '#runtime/postgres.ts'
 import { literal, type QuestDb, timeLiteral } from '#runtime/questdb.ts'
+import { alarmsByKey, shownAlarms } from '../alarms/rows.ts'
+import { viewOf as alarmView } from '../alarms/state.ts'
 import { DESK_CHANNEL } from '../desk/rows.ts'
 import { viewOf } from '../desk/ticket.ts'
 import { recentTickets, ticketsByNo } from '../desk/ticket-lists.ts'
@@ -127,9 +129,16 @@ const crewOf = (c: CrewRecord) => ({
 const WAITING_MAX = 5_000
 const GATHER_MS = 100
 
+/** Ids of what changed, to be looked up. */
+interface Changed {
+  tickets: Set<number>
+  findings: Set<string>
+  alarms: Set<string>
+}
+
 function startDeskFeed(options: FeedOptions): { listening(): boolean; stop(): Promise<void> } {
   const { pool, log } = options
-  const waiting = { tickets: new Set<number>(), findings: new Set<string>() }
+  const waiting: Changed = { tickets: new Set(), findings: new Set(), alarms: new Set() }
   let client: PoolClient | undefined
   let stopped = false
   let listening = false
@@ -146,11 +155,11 @@ function startDeskFeed(options: FeedOptions): { listening(): boolean; stop(): Pr
   }
   const flush = () => {
     gather = undefined
-    const tickets = [...waiting.tickets]
-    const findings = [...waiting.findings]
-    waiting.tickets.clear()
-    waiting.findings.clear()
-    const load = tickets.length + findings.length > WAITING_MAX ? reload(options) : loadChanged(options, tickets, findings)
+    const { tickets, findings, alarms } = waiting
+    const load = tickets.size + findings.size + alarms.size > WAITING_MAX ? reload(options) : loadChanged(options, { ...waiting })
+    waiting.tickets = new Set()
+    waiting.findings = new Set()
+    waiting.alarms = new Set()
     load.catch(lost)
   }
   const onNotification = ({ channel, payload = '' }: { channel: string; payload?: string | undefined }) => {
@@ -159,6 +168,7 @@ function startDeskFeed(options: FeedOptions): { listening(): boolean; stop(): Pr
       return
     }
     if (payload.startsWith('t:')) waiting.tickets.add(Number(payload.slice(2)))
+    else if (payload.startsWith('a:')) waiting.alarms.add(payload.slice(2))
     else waiting.findings.add(payload.slice(2))
     gather ??= setTimeout(flush, GATHER_MS)
   }
@@ -192,18 +202,24 @@ function startDeskFeed(options: FeedOptions): { listening(): boolean; stop(): Pr
   }
 }
 
-async function loadChanged({ pool, live, nowMs }: FeedOptions, tickets: number[], findings: string[]): Promise<void> {
-  // Findings first: a ticket is about them.
-  if (findings.length > 0) for (const f of await findingsById(pool, findings)) live.takeFinding(f)
-  if (tickets.length > 0) for (const t of await ticketsByNo(pool, tickets)) live.takeTicket(viewOf(t, nowMs()))
+async function loadChanged({ pool, live, nowMs }: FeedOptions, { tickets, findings, alarms }: Changed): Promise<void> {
+  // Findings first: a ticket and an alarm are about them.
+  if (findings.size > 0) for (const f of await findingsById(pool, [...findings])) live.takeFinding(f)
+  if (tickets.size > 0) for (const t of await ticketsByNo(pool, [...tickets])) live.takeTicket(viewOf(t, nowMs()))
+  if (alarms.size > 0) for (const a of (await alarmsByKey(pool, [...alarms])).values()) live.takeAlarm(alarmView(a, nowMs()))
 }
 
 async function reload({ pool, live, nowMs }: FeedOptions): Promise<void> {
   const sinceMs = nowMs() - RECENT_MS
-  const [findings, tickets] = await Promise.all([recentFindings(pool, sinceMs, KEPT_MAX), recentTickets(pool, sinceMs, KEPT_MAX)])
+  const [findings, tickets, alarms] = await Promise.all([
+    recentFindings(pool, sinceMs, KEPT_MAX),
+    recentTickets(pool, sinceMs, KEPT_MAX),
+    shownAlarms(pool, sinceMs, KEPT_MAX),
+  ])
   live.replaceDesk(
     findings,
     tickets.map((t) => viewOf(t, nowMs())),
+    alarms.map((a) => alarmView(a, nowMs())),
   )
 }
 

@@ -133,7 +133,7 @@ describe('the stream', () => {
     const reader = new Reader()
     live.connect(reader, undefined)
     const id = reader.events()[0]?.id
-    live.replaceDesk([], [])
+    live.replaceDesk([], [], [])
     expect(reader.names()).toEqual(['snapshot', 'snapshot'])
     const again = new Reader()
     live.connect(again, id)

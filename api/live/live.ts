@@ -1,12 +1,13 @@
 // The live stream: keeps the picture, turns news into numbered events, and hands them to every client. One event is serialised once.
 // A client that does not read is dropped with a word, so that it can never fill our memory.
-
+import type { AlarmLoad, AlarmView } from '#model/alarm.ts'
 import type { TicketView } from '#model/desk.ts'
 import type { Finding } from '#model/finding.ts'
 import type { LiveRecord } from '#model/live.ts'
 import type { CrewView, LiveBye, LiveEventName, LiveEvents, LiveSnapshot, LiveStatus, LiveValue, PartHealth } from '#model/live-events.ts'
 import {
   createPicture,
+  listedAlarms,
   listedFindings,
   listedTickets,
   newlyStale,
@@ -14,6 +15,7 @@ import {
   type Picture,
   speedOf,
   statusOf,
+  takeAlarm,
   takeCrew,
   takeFinding,
   takeRecord,
@@ -41,13 +43,15 @@ export interface Live {
   takeValues(values: readonly LiveValue[]): void
   takeFinding(f: Finding): void
   takeTicket(t: TicketView): void
+  takeAlarm(a: AlarmView): void
+  setLoad(load: AlarmLoad): void
   takeCrew(c: Omit<CrewView, 'stale' | 'skills'>): void
   setSkills(skills: ReadonlyMap<string, CrewView['skills']>): void
   setParts(parts: PartHealth[]): void
   /** When records of the log last came, wall clock; 0 when never. */
   heardMs(): number
-  /** All findings and tickets anew, at the start and when news may have been missed: every client gets a new snapshot. */
-  replaceDesk(findings: readonly Finding[], tickets: readonly TicketView[]): void
+  /** All findings, tickets and alarms anew, at the start and when news may have been missed: every client gets a new snapshot. */
+  replaceDesk(findings: readonly Finding[], tickets: readonly TicketView[], alarms: readonly AlarmView[]): void
   /** `lastEventId`: what the client saw last. Returns what to call when it is gone. The caller has looked at `clientsMax`. */
   connect(client: LiveClient, lastEventId: string | undefined): () => void
   clients(): number
@@ -129,16 +133,24 @@ class LiveStream implements Live {
   takeTicket(t: TicketView) {
     if (takeTicket(this.#picture, t)) this.#send('ticket', t)
   }
+  takeAlarm(a: AlarmView) {
+    if (takeAlarm(this.#picture, a)) this.#send('alarm', a)
+  }
+  setLoad(load: AlarmLoad) {
+    this.#picture.load = load
+  }
   takeCrew(c: Omit<CrewView, 'stale' | 'skills'>) {
     const view = takeCrew(this.#picture, c, this.#skills.get(c.crew) ?? [])
     if (view !== undefined) this.#send('crew', view)
   }
 
-  replaceDesk(findings: readonly Finding[], tickets: readonly TicketView[]) {
+  replaceDesk(findings: readonly Finding[], tickets: readonly TicketView[], alarms: readonly AlarmView[]) {
     this.#picture.findings.clear()
     this.#picture.tickets.clear()
+    this.#picture.alarms.clear()
     for (const f of findings) takeFinding(this.#picture, f)
     for (const t of tickets) takeTicket(this.#picture, t)
+    for (const a of alarms) takeAlarm(this.#picture, a)
     // Ids of the old epoch resume nothing: what was missed is in no ring.
     this.#epoch += 1
     this.#ring = createRing(RING_COUNT, RING_BYTES)
@@ -185,6 +197,7 @@ class LiveStream implements Live {
       findings: listedFindings(p),
       tickets: listedTickets(p),
       crews: [...p.crews.values()],
+      alarms: listedAlarms(p),
       status: this.status(),
     }
     return this.#text('snapshot', snapshot, this.#ring.lastSeq)

@@ -1,4 +1,5 @@
 // What the page shows now: newest values, findings, tickets, crews, and the log's clock with its speed. Pure state with bounded size.
+import type { AlarmLoad, AlarmView } from '#model/alarm.ts'
 import { isOpen, type TicketView } from '#model/desk.ts'
 import type { Finding } from '#model/finding.ts'
 import type { LiveRecord } from '#model/live.ts'
@@ -10,6 +11,8 @@ export interface Picture {
   findings: Map<string, Finding>
   tickets: Map<string, TicketView>
   crews: Map<string, CrewView>
+  alarms: Map<string, AlarmView>
+  load: AlarmLoad | undefined
   nowMs: number
   /** Newest record of the log's clock, by partition. */
   partitions: Map<number, { lag: number | null; openFindings: number; heardMs: number }>
@@ -29,7 +32,10 @@ export const CREW_STALE_MS = 10 * MINUTE_MS
 export const RECENT_MS = DAY_MS
 
 export function createPicture(): Picture {
-  return { values: new Map(), findings: new Map(), tickets: new Map(), crews: new Map(), nowMs: 0, partitions: new Map(), pace: [] }
+  return {
+    ...{ values: new Map(), findings: new Map(), tickets: new Map(), crews: new Map(), alarms: new Map() },
+    ...{ load: undefined, nowMs: 0, partitions: new Map(), pace: [] },
+  }
 }
 
 const seriesOf = (v: LiveValue): string => `${v[0]}\u0000${v[1]}\u0000${v[2]}`
@@ -74,6 +80,13 @@ export function takeTicket(p: Picture, t: TicketView): boolean {
   if ((p.tickets.get(t.id)?.version ?? 0) >= t.version) return false
   p.tickets.set(t.id, t)
   trim(p.tickets, (x) => isOpen(x.state))
+  return true
+}
+
+export function takeAlarm(p: Picture, a: AlarmView): boolean {
+  if ((p.alarms.get(a.key)?.version ?? 0) >= a.version) return false
+  p.alarms.set(a.key, a)
+  trim(p.alarms, (x) => x.state !== 'normal')
   return true
 }
 
@@ -128,6 +141,15 @@ export function listedTickets(p: Picture): TicketView[] {
     .slice(0, LISTED_MAX)
 }
 
+/** Most urgent first, then the newest. */
+export function listedAlarms(p: Picture): AlarmView[] {
+  const normal = (a: AlarmView) => Number(a.state === 'normal')
+  return [...p.alarms.values()]
+    .filter((a) => a.state !== 'normal' || Math.max(a.clearedMs, a.annunciatedMs) >= p.nowMs - RECENT_MS)
+    .sort((a, b) => normal(a) - normal(b) || a.priority - b.priority || b.activeSinceMs - a.activeSinceMs)
+    .slice(0, LISTED_MAX)
+}
+
 /** Log seconds per second of wall time over the last seconds, as of `wallMs`; 0 when the log stands still. */
 export function speedOf(p: Picture, wallMs: number): number {
   const first = p.pace.find((x) => x.wallMs >= wallMs - PACE_MS)
@@ -167,5 +189,6 @@ export function statusOf(p: Picture, parts: PartHealth[], wallMs: number): LiveS
     openFindings: sum(open.findings),
     openTickets: sum(open.tickets),
     parts,
+    ...(p.load === undefined ? {} : { alarms: p.load }),
   }
 }

@@ -1,6 +1,7 @@
 // What `GET /v1/live` sends: server-sent events, each `event: <name>`, `id: <instance>-<number>`, `data: <JSON of the type below>`.
 // The first event is always `snapshot`, except when Last-Event-ID names an event still in the server's buffer: then the
 // client gets exactly the events after it. All times are the log's clock, which in a simulation runs faster than the browser's.
+import type { AlarmLoad, AlarmView } from './alarm.ts'
 import type { TicketView } from './desk.ts'
 import type { Finding } from './finding.ts'
 
@@ -40,6 +41,8 @@ export interface LiveStatus {
   openFindings: number
   openTickets: number
   parts: PartHealth[]
+  /** What the alarms ask of the shift; left out before it is known. */
+  alarms?: AlarmLoad
 }
 
 /** Event `snapshot`: everything; replace all that the page knows. */
@@ -51,6 +54,8 @@ export interface LiveSnapshot {
   /** Open tickets and those closed in the last 24 hours of log time; newest first, at most 1,000. */
   tickets: TicketView[]
   crews: CrewView[]
+  /** Alarms that are not normal, and those that became normal in the last 24 hours; most urgent first, at most 1,000. */
+  alarms: AlarmView[]
   status: LiveStatus
 }
 
@@ -71,13 +76,17 @@ export interface LiveBye {
   reason: 'too_slow' | 'shutting_down' | 'token_expired'
 }
 
-/** Event name -> type of its data. `finding`: replace by id when rev is higher. `ticket`: replace by id when version is higher. */
+/**
+ * Event name -> type of its data. `finding`: replace by id when rev is higher. `ticket` and
+ * `alarm`: replace by id or key when version is higher.
+ */
 export interface LiveEvents {
   snapshot: LiveSnapshot
   values: LiveValues
   finding: Finding
   ticket: TicketView
   crew: CrewView
+  alarm: AlarmView
   status: LiveStatus
   clock: LiveClock
   bye: LiveBye

@@ -3,11 +3,13 @@
 import type { AssetFeature } from '#model/asset.ts'
 import type { LiveEventName, LiveEvents } from '#model/live-events.ts'
 import {
+  alarms,
   assets,
   connection,
   crews,
   findings,
   lostSinceMs,
+  mergeAlarm,
   mergeFinding,
   mergeTicket,
   mergeValues,
@@ -60,6 +62,7 @@ const handlers: { [K in LiveEventName]: (data: LiveEvents[K]) => void } = {
     mergeValues(s.values, true)
     findings.value = new Map(s.findings.map((f) => [f.id, f]))
     tickets.value = new Map(s.tickets.map((ticket) => [ticket.id, ticket]))
+    alarms.value = new Map(s.alarms.map((a) => [a.key, a]))
     crews.value = new Map(s.crews.map((c) => [c.crew, c]))
     status.value = s.status
     speed.value = s.status.speed
@@ -70,6 +73,7 @@ const handlers: { [K in LiveEventName]: (data: LiveEvents[K]) => void } = {
   },
   finding: mergeFinding,
   ticket: mergeTicket,
+  alarm: mergeAlarm,
   crew(c) {
     crews.value = new Map(crews.value).set(c.crew, c)
   },

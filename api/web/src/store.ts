@@ -1,5 +1,6 @@
 // All that the page knows, in signals. The stream writes here, panels read here, and the map is told of changed assets only.
-import { computed, signal } from '@preact/signals'
+import { computed, type Signal, signal } from '@preact/signals'
+import type { AlarmView } from '#model/alarm.ts'
 import type { AssetFeature, AssetProperties } from '#model/asset.ts'
 import type { TicketView } from '#model/desk.ts'
 import type { Finding } from '#model/finding.ts'
@@ -21,6 +22,7 @@ export const status = signal<LiveStatus | null>(null)
 export const timezone = signal('UTC')
 export const findings = signal<ReadonlyMap<string, Finding>>(new Map())
 export const tickets = signal<ReadonlyMap<string, TicketView>>(new Map())
+export const alarms = signal<ReadonlyMap<string, AlarmView>>(new Map())
 export const crews = signal<ReadonlyMap<string, CrewView>>(new Map())
 export const selected = signal<string | null>(null)
 
@@ -59,17 +61,43 @@ export function mergeValues(list: readonly LiveValue[], replace: boolean): void 
   if (selected.value !== null && changed.has(selected.value)) selectedTick.value++
 }
 
-export function mergeFinding(f: Finding): void {
-  const old = findings.value.get(f.id)
-  if (old !== undefined && old.rev >= f.rev) return
-  findings.value = new Map(findings.value).set(f.id, f)
+/**
+ * News of findings, tickets and alarms is gathered and shown together: 5,000 alarms in a minute are a few renderings a second.
+ * `newer` says whether the second replaces the first.
+ */
+function gathered<T>(target: Signal<ReadonlyMap<string, T>>, keyOf: (x: T) => string, newer: (old: T, x: T) => boolean): (x: T) => void {
+  const waiting = new Map<string, T>()
+  return (x) => {
+    const key = keyOf(x)
+    const old = waiting.get(key) ?? target.peek().get(key)
+    if (old !== undefined && !newer(old, x)) return
+    waiting.set(key, x)
+    if (waiting.size > 1) return
+    setTimeout(() => {
+      const next = new Map(target.peek())
+      for (const [k, v] of waiting) next.set(k, v)
+      waiting.clear()
+      target.value = next
+    }, GATHER_MS)
+  }
 }
+const GATHER_MS = 150
 
-export function mergeTicket(ticket: TicketView): void {
-  const old = tickets.value.get(ticket.id)
-  if (old !== undefined && old.version >= ticket.version) return
-  tickets.value = new Map(tickets.value).set(ticket.id, ticket)
-}
+export const mergeFinding = gathered(
+  findings,
+  (f) => f.id,
+  (old, f) => f.rev > old.rev,
+)
+export const mergeTicket = gathered(
+  tickets,
+  (x) => x.id,
+  (old, x) => x.version > old.version,
+)
+export const mergeAlarm = gathered(
+  alarms,
+  (a) => a.key,
+  (old, a) => a.version > old.version,
+)
 
 export function isOpen(f: Finding): boolean {
   return f.clearedAt === null && f.withdrawn !== true
