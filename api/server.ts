@@ -4,16 +4,20 @@ import fastifySwaggerUi from '@fastify/swagger-ui'
 import fastify, { type FastifyRequest, LogController } from 'fastify'
 import { createJsonSchemaTransform, serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { gauge, histogram } from '#runtime/metrics.ts'
+import { Directory } from './access/directory.ts'
+import { installTrail } from './access/trail.ts'
 import { type ApiDeps, type App, LIMITS, TAGS } from './app.ts'
 import { installAuth } from './auth.ts'
 import type { HealthChecks } from './health.ts'
 import { installProblems, Problem } from './problem.ts'
 import { createBucket } from './rate-limit.ts'
+import { accessRoutes } from './routes/access.ts'
 import { accountRoutes } from './routes/account.ts'
 import { alarmsRoutes } from './routes/alarms.ts'
 import { assetsRoutes } from './routes/assets.ts'
 import { billingRoutes } from './routes/billing.ts'
 import { crewsRoutes } from './routes/crews.ts'
+import { devicesRoutes } from './routes/devices.ts'
 import { findingsRoutes } from './routes/findings.ts'
 import { healthRoutes } from './routes/health.ts'
 import { intervalsRoutes } from './routes/intervals.ts'
@@ -49,11 +53,15 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
     if (waitS > 0)
       throw new Problem(429, 'too_many_failures', 'too many wrong tokens from this address', { headers: { 'retry-after': String(waitS) } })
   }
-  installAuth(app as never, deps.auth, (request) => refuse(request.ip))
+  const directory = new Directory(deps.pool)
+  const doors = { auth: deps.auth, directory, refuse: (request: FastifyRequest) => refuse(request.ip) }
+  installAuth(app as never, doors)
+  installTrail(app as never, deps)
   acceptMergePatch(app)
   await documentation(app)
   healthRoutes(app, deps, health)
-  sessionRoutes(app, deps, refuse)
+  sessionRoutes(app, doors)
+  accessRoutes(app, deps, directory)
   liveRoutes(app, deps)
   assetsRoutes(app, deps)
   readingsRoutes(app, deps)
@@ -66,6 +74,7 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
   billingRoutes(app, deps)
   ledgerRoutes(app, deps)
   quarantineRoutes(app, deps)
+  devicesRoutes(app, deps)
   tariffsRoutes(app, deps)
   accountRoutes(app, deps, refuse)
   webRoutes(app, deps)

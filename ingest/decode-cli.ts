@@ -4,8 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseIso, toIso } from '#model/time.ts'
-import { createDecoder, type Decode, type DecodedMessage } from './decode.ts'
+import { createDecoder, type Decode, type DecodedMessage, type RawMessage } from './decode.ts'
 import { type MessageFile, readMessageFile, sendOrder } from './message-files.ts'
+import { readingText } from './quarantine.ts'
+import { OLDEST_MS, wrongTime } from './route.ts'
 import { parseSettings, type Settings } from './settings.ts'
 
 const USAGE = `usage: decode --topic TOPIC [--format NAME|auto] [--received-at ISO] [--settings FILE] < payload
@@ -35,9 +37,38 @@ function positionOf({ tsMs, ...rest }: NonNullable<DecodedMessage['decoded']['po
   return { ...rest, ts: toIso(tsMs) }
 }
 
+/**
+ * Times that no device can mean become refusals, as they do in the running system. How old a reading may be is left out: a dry run is
+ * mostly made with messages of long ago.
+ */
+export function refuseTimes({ decoded }: DecodedMessage, receivedAtMs: number): void {
+  const kept = decoded.readings.filter((r, i) => {
+    const wrong = r.tsMs === undefined ? undefined : wrongTime(r.tsMs, receivedAtMs, OLDEST_MS)
+    if (wrong !== undefined)
+      decoded.refusals.push({
+        reason: 'impossible_time',
+        field: `readings[${i}].ts`,
+        message: wrong,
+        device: r.device,
+        payload: readingText(r),
+      })
+    return wrong === undefined
+  })
+  if (kept.length === decoded.readings.length) return
+  decoded.readings = kept
+  decoded.disposition = kept.length > 0 || decoded.events.length > 0 ? 'accept_partial' : 'quarantine'
+  if (decoded.reason === '') decoded.reason = 'impossible_time'
+}
+
+function outcomeOf(name: string, message: RawMessage, decode: Decode): Record<string, unknown> {
+  const found = decode(message)
+  refuseTimes(found, message.receivedAtMs)
+  return outcomeLine(name, found)
+}
+
 /** Decodes message files in the order in which they must be sent. */
 export function decodeFiles(files: readonly MessageFile[], decode: Decode): Record<string, unknown>[] {
-  return sendOrder(files).map((f) => outcomeLine(f.name, decode(f)))
+  return sendOrder(files).map((f) => outcomeOf(f.name, f, decode))
 }
 
 function pinned(settings: Settings, format: string, topic: string): Settings {
@@ -80,7 +111,7 @@ function main(): void {
   const receivedAtMs = values['received-at'] === undefined ? Date.now() : parseIso(values['received-at'])
   if (Number.isNaN(receivedAtMs)) fail('--received-at must be an ISO 8601 time with a zone')
   const decode = createDecoder(pinned(settings, values.format, values.topic))
-  print(outcomeLine('stdin', decode({ topic: values.topic, payload: readFileSync(0), receivedAtMs, retained: false })))
+  print(outcomeOf('stdin', { topic: values.topic, payload: readFileSync(0), receivedAtMs, retained: false }, decode))
 }
 
 function decodeFolder(dir: string, decode: Decode): void {

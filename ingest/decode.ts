@@ -23,7 +23,13 @@ export interface DecodedMessage {
   decoded: Decoded
 }
 
-export type Decode = (message: RawMessage) => DecodedMessage
+export interface Decode {
+  (message: RawMessage): DecodedMessage
+  /** The same without any trace: the formats' state stays as it is. For messages that are older than the state. */
+  again(message: RawMessage): DecodedMessage
+  /** How strictly the identity of what came by this topic from this gateway in this format is taken. */
+  identityOf(topic: string, gateway: string, format: string): Identity
+}
 
 /** Topics whose source is remembered; the table is emptied when full, so that made-up topics cost no memory. */
 const ROUTES_MAX = 50_000
@@ -60,17 +66,21 @@ export function createDecoder(settings: Settings, formats: readonly GatewayForma
     return route
   }
 
-  return (message) => {
+  const ownOf = (gateway: string) => (pinned && Object.hasOwn(settings.gateways, gateway) ? settings.gateways[gateway] : undefined)
+  // Broadcast radio and network servers speak for devices, native gateways for themselves.
+  const identityOf = (source: SourceSettings | undefined, gateway: string, format: string): Identity =>
+    ownOf(gateway)?.identity ?? source?.identity ?? (format === '' || format === 'native' ? 'gateway' : 'device')
+
+  const decode = (message: RawMessage, trace: boolean): DecodedMessage => {
     const { topic, payload } = message
     const { source, state } = routeOf(topic)
     let format =
       source === undefined || source.format === 'auto' ? formats.find((f) => f.matches(topic, payload)) : byName.get(source.format)
     let gateway = source?.gateway ?? format?.gatewayOf(topic, payload) ?? ''
-    const own = pinned && Object.hasOwn(settings.gateways, gateway) ? settings.gateways[gateway] : undefined
+    const own = ownOf(gateway)
     if (own?.format !== undefined && own.format !== 'auto') format = byName.get(own.format) ?? format
     if (gateway.length > ID_LENGTH_MAX) gateway = gateway.slice(0, ID_LENGTH_MAX)
-    // Broadcast radio and network servers speak for devices, native gateways for themselves.
-    const identity = own?.identity ?? source?.identity ?? (format === undefined || format.name === 'native' ? 'gateway' : 'device')
+    const identity = identityOf(source, gateway, format?.name ?? '')
     if (format === undefined) return { format: '', gateway, identity, decoded: unknownFormat(message) }
 
     let kept = state.get(format.name)
@@ -83,13 +93,17 @@ export function createDecoder(settings: Settings, formats: readonly GatewayForma
       topic,
       receivedAtMs: message.receivedAtMs,
       retained: message.retained,
-      state: kept,
+      state: trace ? kept : structuredClone(kept),
       settings: own === undefined ? general : { ...general, ...own },
     })
     if (format.name !== 'native') checkEntries(decoded)
     if (aliases !== undefined) rename(decoded, aliases)
     return { format: format.name, gateway, identity, decoded }
   }
+  return Object.assign((message: RawMessage) => decode(message, true), {
+    again: (message: RawMessage) => decode(message, false),
+    identityOf: (topic: string, gateway: string, format: string) => identityOf(routeOf(topic).source, gateway, format),
+  })
 }
 
 /** What each format is told: common keys, then its own. */

@@ -26,7 +26,7 @@ export interface Surroundings {
 
 /** Names of values that are not the present reading: history, extremes, differences, limits, settings. */
 const NOT_PRESENT =
-  /(^|_)(deltas?|diff\w*|log(ged)?|histor\w*|prev\w*|last|old|yesterday|today|da(y|ily)|month\w*|week\w*|year\w*|annual|hour(s|ly)?|target|due|min(imum)?|max(imum)?|peak|avg|average|mean|increments?|intervals?|periods?|thresholds?|limits?|nominal|conf\w*|set|setpoint|offset|multiplier|resolution|factor|at|since|demand|alarms?|reset|remaining|partial|trip|cost|price|apparent|transformer\w*|calib\w*|number|nbr|billing|capacity)(_|$)/
+  /(^|_)(deltas?|diff\w*|log(ged)?|histor\w*|prev\w*|last|old|yesterday|today|da(y|ily)|month\w*|week\w*|year\w*|annual|hour(s|ly)?|target|due|min(imum)?|max(imum)?|peak|avg|average|mean|increments?|intervals?|periods?|thresholds?|limits?|nominal|conf\w*|conv\w*|set|setpoint|offset|multiplier|resolution|factor|at|since|demand|alarms?|reset|remaining|partial|trip|cost|price|apparent|transformer\w*|calib\w*|number|nbr|billing|capacity)(_|$)/
 const REVERSE = /(^|_)(revers\w*|back_?ward\w*|back_?flow|negative|return\w*|backwards)(_|$)/
 const EXPORT = /(^|_)(export\w*|produc\w*|generat\w*|negative|return\w*|reverse\w*|inject\w*|feed_?in|backward\w*)(_|$)/
 const BATTERY = /(^|_)(bat\w*|vbat|supply|cell|solar|input|analog|adc|vdd|vcc)(_|$)/

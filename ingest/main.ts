@@ -15,6 +15,7 @@ import { type MqttSource, openMqttSource } from './mqtt-source.ts'
 import { Pipeline } from './pipeline.ts'
 import { openRegistry, type Registry } from './registry.ts'
 import { readClock, writeClock } from './registry-read.ts'
+import { followReleases } from './releases.ts'
 import { parseSettings, type Settings } from './settings.ts'
 
 const WAIT_MS = 2_000
@@ -82,7 +83,7 @@ async function start(life: Lifecycle, config: Config, log: Log): Promise<void> {
   })
   life.onStop('health', () => health.close())
 
-  const pool = createPool({ url: config.POSTGRES_URL, log, name: 'ingest', max: 3 })
+  const pool = createPool({ url: config.POSTGRES_URL, log, name: 'ingest', max: 4 })
   life.onStop('postgres', () => pool.end())
   const kafka = createKafka(config, log, `meterstream-${config.INGEST_INSTANCE}`)
   const { telemetryPartitions, clusterId } = await untilDone('kafka', life, log, () => ensureTopics(kafka, config))
@@ -106,8 +107,9 @@ async function start(life: Lifecycle, config: Config, log: Log): Promise<void> {
   registry = followed
   life.onStop('registry', () => followed.close())
 
+  const decode = createDecoder(settings)
   const running = new Pipeline({
-    decode: createDecoder(settings),
+    decode,
     registry: followed,
     send: (records) => producer.send(records),
     acknowledge: (messages) => source?.acknowledge(messages),
@@ -145,6 +147,17 @@ async function start(life: Lifecycle, config: Config, log: Log): Promise<void> {
     await running.stop(DRAIN_MS_MAX)
     await opened.close()
   })
+  const releases = followReleases({
+    pool,
+    url: config.POSTGRES_URL,
+    log,
+    decode,
+    refresh: () => followed.refresh(false),
+    release: (write) => running.release(write),
+    count: (outcome, entries) => metrics.released(outcome, entries),
+  })
+  // Before the pipeline stops (last in, first out): it waits for a portion on its way.
+  life.onStop('releases', () => releases.close())
   log.info({ partitions: telemetryPartitions, clock: config.METERSTREAM_CLOCK, instance: config.INGEST_INSTANCE }, 'ingest runs')
 }
 

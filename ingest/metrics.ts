@@ -15,6 +15,7 @@ export interface IngestMetrics {
   readings(n: number): void
   events(n: number): void
   refusal(reason: string, entries: number): void
+  released(outcome: 'released' | 'refused', entries: number): void
   sent(seconds: number, records: number): void
   sendFailed(): void
   tick(): void
@@ -25,6 +26,7 @@ export function ingestMetrics(registry: Registry, mqtt: () => MqttStats, pipelin
   const readings = counter(registry, 'meterstream_readings_total', 'Readings given to the log')
   const events = counter(registry, 'meterstream_events_total', 'Events given to the log')
   const refusals = counter(registry, 'meterstream_ingest_refusals_total', 'Entries refused, by reason', ['reason'])
+  const released = counter(registry, 'meterstream_ingest_released_total', 'Entries of quarantine sent again, by outcome', ['outcome'])
   const records = counter(registry, 'meterstream_ingest_records_total', 'Kafka records written')
   const seconds = histogram(registry, 'meterstream_ingest_kafka_seconds', 'From sending a batch to its acknowledgement by Kafka')
   const failures = counter(registry, 'meterstream_ingest_send_failures_total', 'Batches that Kafka did not take, to be sent again')
@@ -46,6 +48,7 @@ export function ingestMetrics(registry: Registry, mqtt: () => MqttStats, pipelin
     readings: (n) => readings.inc(n),
     events: (n) => events.inc(n),
     refusal: (reason, entries) => refusals.inc({ reason }, entries),
+    released: (outcome, entries) => released.inc({ outcome }, entries),
     sent(s, n) {
       seconds.observe(s)
       records.inc(n)

@@ -12,7 +12,8 @@ import { CollectionHealth } from './health.ts'
 import type { IngestMetrics, PipelineState } from './metrics.ts'
 import { quarantineEntry } from './quarantine.ts'
 import type { Registry } from './registry.ts'
-import { route } from './route.ts'
+import type { RegistryView } from './registry-view.ts'
+import { type RouteSink, route } from './route.ts'
 
 const BATCH_MESSAGES_MAX = 500
 const BATCH_BYTES_MAX = 8 * 1024 * 1024
@@ -41,6 +42,9 @@ export interface PipelineOptions {
   log: Log
 }
 
+/** Writes entries that come back from quarantine, routed by the registry as it is then. */
+export type Release = (registry: RegistryView, sink: RouteSink) => void
+
 interface Made {
   records: BatchRecord[]
   messages: readonly MqttMessage[]
@@ -55,6 +59,8 @@ export class Pipeline {
   readonly #health: CollectionHealth
   /** Gateways that said they are offline. */
   readonly #offline = new Set<string>()
+  /** What comes back from quarantine, by whoever waits until Kafka has it. */
+  #releases: { write: Release; done: () => void }[] = []
   #queue: MqttMessage[] = []
   #head = 0
   #wake: (() => void) | undefined
@@ -93,6 +99,14 @@ export class Pipeline {
   /** The registry has a change: the log is told even when no message comes. */
   registryChanged(): void {
     this.#signal()
+  }
+
+  /** Resolves when Kafka has what was written, between two messages. The caller bounds how much that is, and how many wait. */
+  release(write: Release): Promise<void> {
+    return new Promise((done) => {
+      this.#releases.push({ write, done })
+      this.#signal()
+    })
   }
 
   state(): PipelineState {
@@ -142,7 +156,7 @@ export class Pipeline {
       if (!this.#full()) await this.#sending
       const made = this.#make()
       await this.#sending
-      if (made.records.length > 0 || made.messages.length > 0) this.#send(made)
+      if (made.records.length > 0 || made.messages.length > 0 || made.then.length > 0) this.#send(made)
       if (this.#stopping && this.#queue.length === this.#head) break
     }
     await this.#sending
@@ -197,6 +211,10 @@ export class Pipeline {
     const messages = this.#takeMessages()
     if (this.#o.clock === 'wall' && this.#clock.nowMs === undefined) this.#upTo(batch, then, Date.now())
     this.#registryChange(batch, then)
+    for (const { write, done } of this.#releases.splice(0)) {
+      write(this.#o.registry.view, batch)
+      then.push(done)
+    }
     for (const m of messages) this.#message(batch, then, m)
     const idle = this.#queue.length === this.#head
     if (this.#o.clock === 'wall' && idle) this.#upTo(batch, then, Date.now())

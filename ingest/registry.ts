@@ -39,6 +39,8 @@ export interface Registry {
   due(logMs: number): DueOperation[]
   /** The log has these. */
   publishedOperations(ids: readonly string[]): void
+  /** Reads the registry if it changed since. @throws when the database is away. */
+  refresh(always: boolean): Promise<void>
   /** Milliseconds since the registry was last known to be current. */
   ageMs(): number
   close(): Promise<void>

@@ -138,7 +138,7 @@ function wrongEntry(device: DeviceRoute | undefined, tsMs: number | undefined, r
   if (identity === 'gateway' && device.gateway !== gateway) {
     return { reason: 'wrong_gateway', field: 'device', message: `registered under gateway ${device.gateway}, came through ${gateway}` }
   }
-  const wrong = tsMs === undefined ? undefined : wrongTime(tsMs, routing)
+  const wrong = tsMs === undefined ? undefined : wrongTime(tsMs, routing.message.receivedAtMs, routing.oldestMs)
   return wrong === undefined ? undefined : { reason: 'impossible_time', field: 'ts', message: wrong }
 }
 
@@ -147,10 +147,11 @@ function gatewayOf(device: DeviceRoute, { message, registry }: Routing): string 
   return message.identity === 'gateway' || registry.gateways.has(message.gateway) ? message.gateway : device.gateway
 }
 
-function wrongTime(tsMs: number, { message, oldestMs }: Routing): string | undefined {
+/** Which bound a time breaks, or undefined. */
+export function wrongTime(tsMs: number, receivedAtMs: number, oldestMs: number): string | undefined {
   if (tsMs < OLDEST_MS) return 'before the year 2000'
   if (tsMs < oldestMs) return `older than ${AGE_MS_MAX / DAY_MS} days`
-  if (tsMs > message.receivedAtMs + AHEAD_MS_MAX) return `more than ${AHEAD_MS_MAX / 3_600_000} hours in the future`
+  if (tsMs > receivedAtMs + AHEAD_MS_MAX) return `more than ${AHEAD_MS_MAX / 3_600_000} hours in the future`
   // Not a number compares as none of the above.
   return Number.isFinite(tsMs) ? undefined : 'not a time'
 }
@@ -223,7 +224,8 @@ function routeStatus(e: DecodedEvent, i: number, routing: Routing): void {
   }
   const online = e.event === 'gateway_online'
   // A last will was written when the gateway connected: only its receipt says when it went, and a kept one not even that.
-  const told = (online || message.retained) && e.tsMs !== undefined && wrongTime(e.tsMs, routing) === undefined
+  const told =
+    (online || message.retained) && e.tsMs !== undefined && wrongTime(e.tsMs, message.receivedAtMs, routing.oldestMs) === undefined
   const tsMs = told ? (e.tsMs as number) : message.receivedAtMs
   for (const zone of zones) {
     sink.gateway({ kind: 'gateway', zone, receivedAtMs: message.receivedAtMs, gateway: e.device, online, tsMs })

@@ -62,7 +62,7 @@ export async function ledgerBook(db: Queryable, range: Range, gateway: string | 
   )
   const refused = await db.query<{ gateway: string; hour_ms: number; reason: string; n: number }>(
     `SELECT gateway, (extract(epoch FROM date_trunc('hour', received_at)) * 1000)::bigint AS hour_ms, reason, sum(entries)::bigint AS n
-     FROM quarantine WHERE ${between('received_at')} AND id NOT LIKE $4 GROUP BY 1, 2, 3`,
+     FROM quarantine WHERE ${between('received_at')} AND id NOT LIKE $4 AND state <> 'released' GROUP BY 1, 2, 3`,
     [...values, FOLD_IDS],
   )
   const lines = new Map<string, LedgerLine>()
@@ -149,22 +149,31 @@ export interface Quarantined {
   state: string
   closedAtMs: number | null
   closedBy: string | null
+  /** Asked for, and not done yet. */
+  releaseRequested: boolean
+  /** Why it was refused again. */
+  releaseNote: string | null
 }
 
-interface QuarantineRow extends Omit<Quarantined, 'receivedAtMs' | 'closedAtMs' | 'closedBy'> {
+interface QuarantineRow extends Omit<Quarantined, 'receivedAtMs' | 'closedAtMs' | 'closedBy' | 'releaseRequested' | 'releaseNote'> {
+  release_requested: boolean
+  release_note: string | null
   received_ms: number
   closed_ms: number | null
   closed_by: string | null
 }
 
 const SELECT = `SELECT id, reason, field, message, gateway, device, topic, format, (extract(epoch FROM received_at) * 1000)::bigint AS received_ms, entries, payload,
-  encoding, truncated, redelivered, state, (extract(epoch FROM closed_at) * 1000)::bigint AS closed_ms, closed_by FROM quarantine`
+  encoding, truncated, redelivered, state, (extract(epoch FROM closed_at) * 1000)::bigint AS closed_ms, closed_by,
+  release_at IS NOT NULL AS release_requested, release_note FROM quarantine`
 
-const fromRow = ({ received_ms, closed_ms, closed_by, ...r }: QuarantineRow): Quarantined => ({
+const fromRow = ({ received_ms, closed_ms, closed_by, release_requested, release_note, ...r }: QuarantineRow): Quarantined => ({
   ...r,
   receivedAtMs: received_ms,
   closedAtMs: closed_ms,
   closedBy: closed_by,
+  releaseRequested: release_requested,
+  releaseNote: release_note,
 })
 
 export interface QuarantineQuery {
@@ -204,19 +213,21 @@ export async function listQuarantine(db: Queryable, q: QuarantineQuery): Promise
   return rows.map(fromRow)
 }
 
-/** Marks an open entry; one that is marked already stays as it is. Undefined when there is none. */
-export async function closeQuarantined(
+export async function readQuarantined(db: Queryable, id: string): Promise<Quarantined | undefined> {
+  const { rows } = await db.query<QuarantineRow>(`${SELECT} WHERE id = $1`, [id])
+  return rows[0] === undefined ? undefined : fromRow(rows[0])
+}
+
+/** Marks an open entry as of no use; one that is closed or being released stays as it is. Undefined when there is none. */
+export async function discardQuarantined(
   db: Queryable,
   id: string,
-  state: 'released' | 'discarded',
   who: string,
 ): Promise<{ entry: Quarantined; repeated: boolean } | undefined> {
-  const done = await db.query('UPDATE quarantine SET state = $2, closed_at = now(), closed_by = $3 WHERE id = $1 AND state = $4', [
-    id,
-    state,
-    who,
-    'open',
-  ])
-  const { rows } = await db.query<QuarantineRow>(`${SELECT} WHERE id = $1`, [id])
-  return rows[0] === undefined ? undefined : { entry: fromRow(rows[0]), repeated: done.rowCount === 0 }
+  const done = await db.query(
+    "UPDATE quarantine SET state = 'discarded', closed_at = now(), closed_by = $2 WHERE id = $1 AND state = 'open' AND release_at IS NULL",
+    [id, who],
+  )
+  const entry = await readQuarantined(db, id)
+  return entry === undefined ? undefined : { entry, repeated: done.rowCount === 0 }
 }

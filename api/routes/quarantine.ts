@@ -5,7 +5,8 @@ import type { ApiDeps, App } from '../app.ts'
 import { Problem } from '../problem.ts'
 import { readCursor, writeCursor } from '../queries/cursor.ts'
 import { Id, List, limit, Time } from '../queries/params.ts'
-import { closeQuarantined, listQuarantine, type Quarantined } from '../queries/proof.ts'
+import { discardQuarantined, listQuarantine, type Quarantined, readQuarantined } from '../queries/proof.ts'
+import { askRelease, releaseDone } from '../queries/releases.ts'
 import { PROBLEMS } from './schemas.ts'
 
 const Entry = z.object({
@@ -26,6 +27,8 @@ const Entry = z.object({
   state: z.enum(['open', 'released', 'discarded']),
   closedAt: z.string().nullable(),
   closedBy: z.string().nullable(),
+  releaseRequested: z.boolean(),
+  releaseNote: z.string().nullable(),
 })
 
 const view = ({ receivedAtMs, closedAtMs, ...q }: Quarantined) => ({
@@ -71,30 +74,58 @@ export function quarantineRoutes(app: App, { pool }: ApiDeps): void {
     },
   )
 
-  for (const [path, state, what] of [
-    ['release', 'released', 'mended and sent again'],
-    ['discard', 'discarded', 'of no use'],
-  ] as const) {
-    app.post(
-      `/v1/quarantine/:id/${path}`,
-      {
-        schema: {
-          tags: ['proof'],
-          summary: `Marks an entry as ${what}`,
-          description:
-            state === 'released'
-              ? "Marks the entry as released and returns it. It does not send anything: `republished` is always false. Whoever releases it mends the payload and publishes it again through the gateway's own topic; ingest recognises repeats. Released twice changes nothing."
-              : 'Marks the entry as discarded and returns it. Discarded twice changes nothing.',
-          params: z.object({ id: Id }),
-          response: { 200: z.object({ entry: Entry, republished: z.literal(false), repeated: z.boolean() }), ...PROBLEMS },
-        },
+  app.post(
+    '/v1/quarantine/:id/release',
+    {
+      schema: {
+        tags: ['proof'],
+        summary: 'Sends an entry again',
+        description:
+          'Ingest reads the entry again, routes it by the registry of now and gives it to the log, with the times it had and the flag `released`. Whoever releases it vouches that its gateway may report for the device. `payload` is a mended text to send in its place: one reading or event as in a native message, or a whole message. Released twice changes nothing. `republished` false with state open: it was refused again, `releaseNote` says why, or ingest has not done it yet (`releaseRequested`).',
+        params: z.object({ id: Id }),
+        body: z.object({ payload: z.string().min(1).max(65_536).optional() }).nullish(),
+        response: { 200: z.object({ entry: Entry, republished: z.boolean(), repeated: z.boolean() }), ...PROBLEMS },
       },
-      async ({ params, who }) => {
-        const closed = await closeQuarantined(pool, params.id, state, who)
-        if (closed === undefined) throw new Problem(404, 'no_such_entry', 'there is no quarantined entry with this id')
-        if (closed.entry.state !== state) throw new Problem(409, 'already_closed', `the entry is ${closed.entry.state} already`)
-        return { entry: view(closed.entry), republished: false as const, repeated: closed.repeated }
+    },
+    async ({ params: { id }, body, who }) => {
+      const asked = await askRelease(pool, id, who, body?.payload)
+      if (asked === undefined) throw new Problem(404, 'no_such_entry', 'there is no quarantined entry with this id')
+      if (asked.final) {
+        throw new Problem(
+          409,
+          'would_be_refused',
+          'the same series and time is stored or too old to tell: it can be released with a mended payload only',
+        )
+      }
+      await releaseDone(pool, id)
+      const entry = (await readQuarantined(pool, id)) as Quarantined
+      if (entry.state === 'discarded') throw new Problem(409, 'already_closed', 'the entry is discarded already')
+      return { entry: view(entry), republished: entry.state === 'released', repeated: !asked.asked }
+    },
+  )
+
+  app.post(
+    '/v1/quarantine/:id/discard',
+    {
+      schema: {
+        tags: ['proof'],
+        summary: 'Marks an entry as of no use',
+        description: 'Marks the entry as discarded and returns it. Discarded twice changes nothing.',
+        params: z.object({ id: Id }),
+        response: { 200: z.object({ entry: Entry, repeated: z.boolean() }), ...PROBLEMS },
       },
-    )
-  }
+    },
+    async ({ params, who }) => {
+      const discarded = await discardQuarantined(pool, params.id, who)
+      if (discarded === undefined) throw new Problem(404, 'no_such_entry', 'there is no quarantined entry with this id')
+      if (discarded.entry.state !== 'discarded') {
+        throw new Problem(
+          409,
+          'already_closed',
+          `the entry is ${discarded.entry.releaseRequested ? 'being released' : discarded.entry.state}`,
+        )
+      }
+      return { entry: view(discarded.entry), repeated: discarded.repeated }
+    },
+  )
 }

@@ -16,7 +16,7 @@ const SHADOW = /^\$aws\/things\/([^/]+)\/shadow(?:\/name\/[^/]+)?\/(update|get|d
 const PRESENCE = /^\$aws\/events\/(presence|subscriptions)\//
 const DEVICE = /^devices\/([^/]+)(?:\/modules\/([^/]+))?\/messages\/(events|devicebound)(?:\/(.*))?$/
 const ENVELOPE =
-  /^\s*\[?\s*\{\s*"(EnqueuedTimeUtc|SystemProperties|Body|id"\s*:\s*"[^"]{0,80}"\s*,\s*"topic"\s*:\s*"[^"]{0,300}Microsoft\.Devices)/i
+  /^\s*\[?\s*\{\s*"(EnqueuedTimeUtc|SystemProperties|Body|id"\s*:\s*"[^"]{0,80}"\s*,\s*"topic"\s*:\s*"[^"]{0,300}Microsoft\.Devices)|"systemProperties"\s*:\s*\{/i
 
 export const cloud: GatewayFormat = {
   name: 'cloud',
@@ -26,7 +26,7 @@ export const cloud: GatewayFormat = {
     PRESENCE.test(topic) ||
     DEVICE.test(topic) ||
     topic.startsWith('$iothub/') ||
-    ENVELOPE.test(payload.subarray(0, 500).toString('latin1')),
+    ENVELOPE.test(payload.subarray(0, 1_000).toString('latin1')),
   gatewayOf: (topic) => SHADOW.exec(topic)?.[1] ?? DEVICE.exec(topic)?.[1] ?? '',
   decode(payload, context): Decoded {
     const { topic } = context

@@ -14,7 +14,7 @@ import { readTime, zoneOf } from '../local-time.ts'
 import { deviceOfTopic, idRank, type Obis, ObisValues, ofSomebody, parseObis, shortCode, shown, UNIT_OF_NUMBER } from '../obis.ts'
 import { telegramTime } from '../p1-telegram.ts'
 
-const KEY = /"(?:\d{1,3}-\d{1,3}:)?\d{1,3}[._]\d{1,3}[._]\d{1,3}(?:[*/]\d{1,3})?"\s*:|"obis(?:_?code)?"\s*:\s*"/i
+const KEY = /"(?:\d{1,3}-\d{1,3}:)?\d{1,3}[._]\d{1,3}[._]\d{1,3}(?:[*/]\d{1,3})?"\s*:|"0[0-9a-f]{9}ff"\s*:|"obis(?:_?code)?"\s*:\s*"/i
 const LOOKED_AT = 4_096
 const SINGLE = /^(.*)\/obis\/([^/]+)(?:\/(\d{1,3}))?\/value$/
 const CHANNEL = /^((?:.*\/)?vzlogger\/.+)\/(id|uuid|raw|agg)$/

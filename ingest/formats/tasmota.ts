@@ -206,9 +206,13 @@ class Reader {
 
   meter(group: string, entries: readonly (readonly [string, unknown])[]): void {
     const flows: Partial<Record<Direction, number>> = {}
+    const heat = HEAT_GROUP.test(group)
+    // The documentation's script of the ISKRA MT175 calls powers by the phase alone, beside P.
+    const bare = entries.some(([name]) => name === 'P')
     for (const [raw, value] of entries) {
       const path = `${group}.${raw}`
-      const meaning = nameOf(raw)
+      const phase = bare ? /^L([123])$/.exec(raw) : null
+      const meaning = phase !== null ? { ...WATTS, phase: `L${phase[1]}` as Phase } : heat ? thermal(raw) : nameOf(raw)
       if (meaning === undefined) {
         if (typeof value === 'number') this.undeclared = true
       } else if (meaning === 'power_in' || meaning === 'power_out') {
@@ -237,6 +241,15 @@ function isMeter(group: string, entries: readonly (readonly [string, unknown])[]
   })
 }
 
+const HEAT_GROUP = /^(w(ae|ä)?rme|heat|wmz)/i
+const WATTS: Meaning = { quantity: 'power_kw', unit: 'W' }
+
+/** In a group of a heat meter units say what is meant: its energy is heat, its volume the carrier's. */
+function thermal(raw: string): Meaning | undefined {
+  const declared = unitInName(normal(raw))
+  return declared === undefined ? undefined : meaningOf(declared.stem, declared.unit, { electric: false, gas: false, heat: true })
+}
+
 type Direction = 'power_in' | 'power_out'
 
 const kwh = (quantity: Quantity): Meaning => ({ quantity, unit: 'kWh' })
@@ -260,7 +273,7 @@ const NAMES: readonly (readonly [RegExp, (n: number) => Meaning | Direction])[] 
     (n) => ({ ...kwh('active_energy_export_kwh'), tariff: n }),
   ],
   [
-    /^(power(_?(curr?|current|total|sum|now|act(ual)?|cur))?|act_?pow(er)?|active_?power|actual_power|leistung(_(gesamt|aktuell))?|aktuelle_leistung|momentan(e_?)?leistung|curr_?w|watt|p_?sum|16_7_0|15_7_0)$/,
+    /^(power(_?(curr?|current|total|sum|now|act(ual)?|cur))?|act_?pow(er)?|active_?power|actual_power|leistung(_(gesamt|aktuell))?|aktuelle_leistung|momentan(e_?)?leistung|curr_?w|watt|p|p_?sum|16_7_0|15_7_0)$/,
     () => ({ quantity: 'power_kw', unit: 'W' }),
   ],
   [/^(power_?in|act_?pow_?imp|power_?import|bezugsleistung|1_7_0)$/, () => 'power_in'],

@@ -188,11 +188,10 @@ function temperature(name: string, unit: string, value: unknown, medium: Medium)
 function heat(name: string, unit: string, o: Json): Meaning | undefined {
   // `total_mj` is `total_kwh` again, calculated on request.
   if (unit !== 'kWh' && ['total_kwh', 'total_energy_consumption_kwh'].some((k) => numberOf(field(o, k)) !== undefined)) return undefined
-  return /^(total|total_energy|total_energy_consumption|total_heat(ing)?(_energy)?(_consumption)?|heat(ing)?_energy|energy|total_heat_energy)$/.test(
-    name,
-  )
-    ? { quantity: 'heat_energy_kwh', unit }
-    : undefined
+  const t = TARIFF.exec(name)
+  const total = /^(total|total_energy|total_energy_consumption|total_heat(ing)?(_energy)?(_consumption)?|heat(ing)?(_energy)?|energy)$/
+  if (!total.test(name.replace(TARIFF, ''))) return undefined
+  return t === null ? { quantity: 'heat_energy_kwh', unit } : { quantity: 'heat_energy_kwh', unit, tariff: Number(t[1]) }
 }
 
 const TARIFF = /_tariff_?([1-4])$/
