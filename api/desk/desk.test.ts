@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { isOpen, TICKET_ACTIONS, TICKET_STATES, type TicketAction, type TicketState } from '#model/desk.ts'
 import type { TicketClass, TicketIntent } from '#model/ticket.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, toIso } from '#model/time.ts'
+import { DEFAULTS } from './settings.ts'
+import { rulesOf } from './sla.ts'
 import { actionsFor, transition } from './states.ts'
 import { applyCommand, applyIntent, breachesOf, type Ticket, ticketNo, viewOf } from './ticket.ts'
 
@@ -30,13 +32,15 @@ function anIntent(given: Partial<TicketIntent> = {}): TicketIntent {
   }
 }
 
-const opened = (given: Partial<TicketIntent> = {}): Ticket => (applyIntent(null, anIntent(given)) as { ticket: Ticket }).ticket
+const rules = rulesOf(DEFAULTS, 'UTC')
+const ctx = { rules }
+const opened = (given: Partial<TicketIntent> = {}): Ticket => (applyIntent(null, anIntent(given), ctx) as { ticket: Ticket }).ticket
 const next = (t: Ticket, given: Partial<TicketIntent>): Ticket =>
-  (applyIntent(t, anIntent({ rev: t.intentRev + 1, ...given })) as { ticket: Ticket }).ticket
+  (applyIntent(t, anIntent({ rev: t.intentRev + 1, ...given }), ctx) as { ticket: Ticket }).ticket
 
 function does(t: Ticket, ...actions: TicketAction[]): Ticket {
   return actions.reduce((ticket, action) => {
-    const r = applyCommand(ticket, { action, who: 'anna', atMs: ticket.updatedMs + MINUTE_MS, note: 'because' })
+    const r = applyCommand(ticket, { action, who: 'anna', atMs: ticket.updatedMs + MINUTE_MS, note: 'because' }, rules)
     if (!r.ok) throw new Error(r.message)
     return r.ticket
   }, t)
@@ -48,13 +52,17 @@ describe('a ticket and telemetry', () => {
   it('opens with its limits', () => {
     const t = opened()
     expect(t).toMatchObject({ state: 'received', version: 1, sla: { respondMs: T0 + 15 * MINUTE_MS, resolveMs: T0 + 8 * HOUR_MS } })
-    expect(viewOf({ ...t, no: 7 }, T0)).toMatchObject({ id: 'T-7', breached: [], actions: ['review', 'dispatch', 'cancel', 'note'] })
+    expect(viewOf({ ...t, no: 7 }, T0)).toMatchObject({
+      id: 'T-7',
+      breached: [],
+      actions: ['review', 'dispatch', 'reply', 'etr', 'hold', 'cancel', 'note'],
+    })
   })
 
   it('ignores an intent that is not newer', () => {
     const t = opened()
-    expect(applyIntent(t, anIntent())).toBeUndefined()
-    expect(applyIntent(next(t, { priority: 1 }), anIntent({ rev: 1 }))).toBeUndefined()
+    expect(applyIntent(t, anIntent(), ctx)).toBeUndefined()
+    expect(applyIntent(next(t, { priority: 1 }), anIntent({ rev: 1 }), ctx)).toBeUndefined()
   })
 
   it('closes by itself when nobody works on it', () => {
@@ -92,10 +100,31 @@ describe('a ticket and telemetry', () => {
     expect(does(t, 'review', 'done', 'close').state).toBe('closed')
   })
 
+  it('stops and starts its clocks', () => {
+    const held = does(opened(), 'hold')
+    expect(held).toMatchObject({ heldSinceMs: T0 + MINUTE_MS, state: 'received' })
+    expect(viewOf(held, T0 + DAY_MS)).toMatchObject({ breached: [], clocks: [{ state: 'paused' }, { state: 'paused' }, {}, {}] })
+    const goesOn = applyCommand(held, { action: 'resume', who: 'anna', atMs: T0 + 61 * MINUTE_MS, note: '' }, rules)
+    expect(goesOn).toMatchObject({ ok: true, ticket: { heldMs: HOUR_MS, heldSinceMs: null, sla: { respondMs: T0 + 75 * MINUTE_MS } } })
+  })
+
+  it('starts its clocks anew when it is opened again', () => {
+    const t = does(next(opened(), end), 'reopen')
+    expect(t).toMatchObject({ reopened: 1, clockFromMs: t.updatedMs, sla: { respondMs: t.updatedMs + 15 * MINUTE_MS }, resolvedMs: null })
+  })
+
+  it('takes an estimate only for the future, and takes it back', () => {
+    const etr = (etrMs: number | null) =>
+      applyCommand(opened(), { action: 'etr', who: 'anna', atMs: T0 + MINUTE_MS, note: '', etrMs }, rules)
+    expect(etr(T0)).toMatchObject({ ok: false, code: 'etr_required' })
+    expect(etr(T0 + HOUR_MS)).toMatchObject({ ok: true, ticket: { etrMs: T0 + HOUR_MS, etrBy: 'person' } })
+    expect(etr(null)).toMatchObject({ ok: true, ticket: { etrMs: null, etrBy: '' } })
+  })
+
   it('counts a limit as broken only when its step came too late', () => {
     const t = opened()
     expect(breachesOf(t, T0 + 20 * MINUTE_MS)).toEqual(['respond'])
-    expect(breachesOf(t, T0 + DAY_MS)).toEqual(['respond', 'dispatch', 'resolve'])
+    expect(breachesOf(t, T0 + DAY_MS)).toEqual(['respond', 'dispatch', 'resolve', 'reply'])
     expect(breachesOf(next(t, end), T0 + DAY_MS)).toEqual(['respond'])
     expect(breachesOf(does(opened(), 'review'), T0 + 20 * MINUTE_MS)).toEqual([])
   })
@@ -107,13 +136,15 @@ describe('transitions', () => {
     class: 'outage' as TicketClass,
     origin: 'telemetry' as const,
     ended: false,
+    held: false,
+    replied: false,
     note,
   })
 
   it('offers exactly what it allows', () => {
     for (const state of TICKET_STATES) {
       const allowed = TICKET_ACTIONS.filter((a) => transition(situation(state, 'why'), a).ok)
-      expect(new Set(actionsFor(state))).toEqual(new Set(allowed))
+      expect(new Set(actionsFor(situation(state)))).toEqual(new Set(allowed))
     }
   })
 
@@ -139,6 +170,13 @@ describe('transitions', () => {
     ['received', 'note'],
   ] as const)('asks why for %s → %s', (state, action) => {
     expect(transition(situation(state), action)).toMatchObject({ ok: false, code: 'note_required' })
+  })
+
+  it('lets a desk ticket end at once, and not close before whoever asked was told', () => {
+    const asked = { ...situation('received', 'why'), class: 'complaint' as TicketClass, origin: 'report' as const }
+    expect(transition(asked, 'done')).toMatchObject({ ok: true, to: 'resolved' })
+    expect(transition({ ...asked, state: 'resolved' }, 'close')).toMatchObject({ ok: false, code: 'reply_required' })
+    expect(transition({ ...asked, state: 'resolved', replied: true }, 'close')).toMatchObject({ ok: true, to: 'closed' })
   })
 
   it('reads ticket numbers strictly', () => {
@@ -177,8 +215,8 @@ describe('any mix of intents and commands', () => {
           const at = t.updatedMs + s.dt
           const r =
             'action' in s
-              ? applyCommand(t, { action: s.action, who: 'x', atMs: at, note: s.note })
-              : applyIntent(t, anIntent({ rev: s.rev, updatedAt: toIso(at), closedAt: s.end ? toIso(at) : null, reason: s.reason }))
+              ? applyCommand(t, { action: s.action, who: 'x', atMs: at, note: s.note, etrMs: null }, rules)
+              : applyIntent(t, anIntent({ rev: s.rev, updatedAt: toIso(at), closedAt: s.end ? toIso(at) : null, reason: s.reason }), ctx)
           if (r === undefined || ('ok' in r && !r.ok)) continue
           const next = (r as { ticket: Ticket }).ticket
           expect(next.version).toBe(t.version + 1)

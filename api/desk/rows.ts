@@ -38,6 +38,24 @@ export interface TicketRow {
   responded_ms: number | null
   dispatched_ms: number | null
   resolved_ms: number | null
+  reply_due_ms: number
+  replied_ms: number | null
+  limits: Ticket['limits']
+  clock_from_ms: number
+  started_ms: number
+  subtype: string
+  account: string
+  impact: Ticket['impact']
+  base: 1 | 2 | 3 | 4
+  priority_reasons: string[]
+  why: Record<string, unknown>
+  etr_ms: number | null
+  etr_by: Ticket['etrBy']
+  held_since_ms: number | null
+  held_ms: number
+  escalation: string[]
+  reopened: number
+  reports: number
   version: number
   external: Record<string, unknown>
 }
@@ -66,7 +84,24 @@ export function fromRow(r: TicketRow): Ticket {
     updatedMs: r.updated_ms,
     telemetryClosedMs: r.telemetry_closed_ms,
     closedMs: r.closed_ms,
-    sla: { respondMs: r.respond_due_ms, dispatchMs: r.dispatch_due_ms, resolveMs: r.resolve_due_ms },
+    sla: { respondMs: r.respond_due_ms, dispatchMs: r.dispatch_due_ms, resolveMs: r.resolve_due_ms, replyMs: r.reply_due_ms },
+    repliedMs: r.replied_ms,
+    limits: r.limits,
+    clockFromMs: r.clock_from_ms,
+    startedMs: r.started_ms,
+    subtype: r.subtype,
+    account: r.account,
+    impact: r.impact,
+    base: r.base,
+    priorityReasons: r.priority_reasons,
+    why: r.why,
+    etrMs: r.etr_ms,
+    etrBy: r.etr_by,
+    heldSinceMs: r.held_since_ms,
+    heldMs: r.held_ms,
+    escalation: r.escalation,
+    reopened: r.reopened,
+    reports: r.reports,
     respondedMs: r.responded_ms,
     dispatchedMs: r.dispatched_ms,
     resolvedMs: r.resolved_ms,
@@ -105,6 +140,24 @@ const COLUMNS = [
   'responded_ms',
   'dispatched_ms',
   'resolved_ms',
+  'reply_due_ms',
+  'replied_ms',
+  'limits',
+  'clock_from_ms',
+  'started_ms',
+  'subtype',
+  'account',
+  'impact',
+  'base',
+  'priority_reasons',
+  'why',
+  'etr_ms',
+  'etr_by',
+  'held_since_ms',
+  'held_ms',
+  'escalation',
+  'reopened',
+  'reports',
   'version',
   'external',
 ] as const
@@ -141,6 +194,24 @@ function toRow(t: Ticket): Omit<TicketRow, 'no'> & { no: number | null } {
     responded_ms: t.respondedMs,
     dispatched_ms: t.dispatchedMs,
     resolved_ms: t.resolvedMs,
+    reply_due_ms: t.sla.replyMs,
+    replied_ms: t.repliedMs,
+    limits: t.limits,
+    clock_from_ms: t.clockFromMs,
+    started_ms: t.startedMs,
+    subtype: t.subtype,
+    account: t.account,
+    impact: t.impact,
+    base: t.base,
+    priority_reasons: t.priorityReasons,
+    why: t.why,
+    etr_ms: t.etrMs,
+    etr_by: t.etrBy,
+    held_since_ms: t.heldSinceMs,
+    held_ms: t.heldMs,
+    escalation: t.escalation,
+    reopened: t.reopened,
+    reports: t.reports,
     version: t.version,
     external: t.external,
   }
@@ -186,6 +257,11 @@ export async function saveChanges(db: Queryable, changes: readonly ChangeToSave[
   await db.query(
     `INSERT INTO ticket_changes (ticket_no, version, at_ms, who, action, from_state, to_state, reason, note, command)
      SELECT ticket_no, version, at_ms, who, action, from_state, to_state, reason, note, command FROM jsonb_populate_recordset(NULL::ticket_changes, $1::jsonb)`,
+    [JSON.stringify(rows)],
+  )
+  await db.query(
+    `INSERT INTO desk_events (ticket_no, version, action, at_ms)
+     SELECT ticket_no, version, action, at_ms FROM jsonb_populate_recordset(NULL::ticket_changes, $1::jsonb)`,
     [JSON.stringify(rows)],
   )
   await notify(db, [...new Set(changes.map((c) => `t:${c.no}`))])

@@ -1,9 +1,19 @@
 // A ticket as the desk stores it, and the two things that change it: an incident's intent and a person's command. Pure.
-import { isOpen, type SlaDue, type TicketAction, type TicketChange, type TicketState, type TicketView } from '#model/desk.ts'
+import {
+  isOpen,
+  type SlaDue,
+  type TicketAction,
+  type TicketChange,
+  type TicketImpact,
+  type TicketState,
+  type TicketView,
+} from '#model/desk.ts'
 import type { Severity } from '#model/finding.ts'
 import type { TicketClass, TicketIntent } from '#model/ticket.ts'
 import { parseIso, toIso } from '#model/time.ts'
-import { slaDue } from './sla.ts'
+import { NOBODY, urgencyOf } from './priority.ts'
+import { currentRules } from './rules.ts'
+import { clocksOf, countedMs, doneMs, type Limits, limitsFor, type Pace, type Rules, slaDue } from './sla.ts'
 import { actionsFor, afterTelemetryEnd, afterTelemetryReturn, transition } from './states.ts'
 
 export interface Ticket {
@@ -31,9 +41,31 @@ export interface Ticket {
   telemetryClosedMs: number | null
   closedMs: number | null
   sla: SlaDue
+  limits: Limits
+  /** The clocks run from here: when it was opened, or opened again. */
+  clockFromMs: number
   respondedMs: number | null
   dispatchedMs: number | null
   resolvedMs: number | null
+  repliedMs: number | null
+  /** Onset of what it is about; when it was opened for what a person reports. */
+  startedMs: number
+  subtype: string
+  /** Customer it is about, '' for none in particular. */
+  account: string
+  impact: TicketImpact
+  /** Priority that the incident or the person gave; what is in force may be more urgent. */
+  base: 1 | 2 | 3 | 4
+  priorityReasons: string[]
+  why: Record<string, unknown>
+  etrMs: number | null
+  etrBy: 'person' | 'telemetry' | ''
+  heldSinceMs: number | null
+  /** Counted time for which the clocks stood still. */
+  heldMs: number
+  escalation: string[]
+  reopened: number
+  reports: number
   version: number
   external: Record<string, unknown>
 }
@@ -43,26 +75,58 @@ export type Change = Omit<TicketChange, 'at'> & { atMs: number }
 /** Reasons of an intent that are no end seen by telemetry: the incident goes on under another name, or needs nobody. */
 const ENDS_AT_ONCE = new Set(['absorbed', 'planned_work', 'momentary', 'not_a_power_failure'])
 
+/** What an intent meets at the desk. */
+export interface DeskContext {
+  rules: Rules
+  /** Whom its meters serve; left out when that has not changed. */
+  impact?: TicketImpact
+  account?: string
+}
+
 /**
  * Applies an intent. Undefined when it is not newer than what was applied: a repeat, or one overtaken.
  * `ticket` is null for a key seen for the first time.
  */
-export function applyIntent(ticket: Ticket | null, intent: TicketIntent): { ticket: Ticket; change: Change } | undefined {
+export function applyIntent(ticket: Ticket | null, intent: TicketIntent, ctx: DeskContext): { ticket: Ticket; change: Change } | undefined {
   if (ticket !== null && intent.rev <= ticket.intentRev) return undefined
   const atMs = parseIso(intent.updatedAt)
   const closedMs = intent.closedAt === null ? null : parseIso(intent.closedAt)
-  const next = withIntent(ticket, intent, atMs)
+  let next = withIntent(ticket, intent, { atMs, ctx })
   const from = ticket?.state ?? null
   const { state, action } = afterIntent(from, next, intent)
   next.state = state
   next.telemetryClosedMs = closedMs
   next.closedMs = isOpen(state) ? null : (ticket?.closedMs ?? closedMs ?? atMs)
   if (closedMs !== null && (state === 'closed' || state === 'resolved')) next.resolvedMs ??= closedMs
-  if (action === 'telemetry_return') next.resolvedMs = null
+  if (action === 'telemetry_return')
+    next = { ...next, resolvedMs: null, repliedMs: null, reopened: next.reopened + 1, clockFromMs: atMs, heldMs: 0, escalation: [] }
+  if (next.heldSinceMs !== null && !isOpen(state)) next = resumed(next, ctx.rules, atMs)
+  next = timed(prioritised(next, ctx.rules, atMs), ctx.rules)
   return {
     ticket: next,
     change: { version: next.version, atMs, who: 'telemetry', action, from, to: state, reason: intent.reason, note: '' },
   }
+}
+
+/** With its priority as of now. */
+export function prioritised(t: Ticket, rules: Rules, nowMs: number): Ticket {
+  const { priority, reasons } = urgencyOf(
+    { class: t.class, severity: t.severity, base: t.base, impact: t.impact, openMs: (t.resolvedMs ?? t.closedMs ?? nowMs) - t.startedMs },
+    rules.settings.priority,
+  )
+  return { ...t, priority: isOpen(t.state) ? priority : t.priority, priorityReasons: reasons }
+}
+
+/** With the limits and due times of its class, priority and segment. */
+export function timed(t: Ticket, rules: Rules): Ticket {
+  const limits = limitsFor(rules, { class: t.class, priority: t.priority, segment: t.impact.segment })
+  return { ...t, limits, sla: slaDue(rules, limits, t.clockFromMs, t.heldMs) }
+}
+
+function resumed(t: Ticket, rules: Rules, atMs: number): Ticket {
+  if (t.heldSinceMs === null) return t
+  const heldMs = t.heldMs + countedMs(rules, t.limits.clock, t.heldSinceMs, atMs)
+  return { ...t, heldSinceMs: null, heldMs, sla: slaDue(rules, t.limits, t.clockFromMs, heldMs) }
 }
 
 function afterIntent(from: TicketState | null, t: Ticket, intent: TicketIntent): { state: TicketState; action: Change['action'] } {
@@ -76,16 +140,68 @@ function afterIntent(from: TicketState | null, t: Ticket, intent: TicketIntent):
   return { state: afterTelemetryEnd(state, t.class), action: from === null ? 'open' : 'telemetry_end' }
 }
 
-function withIntent(old: Ticket | null, i: TicketIntent, atMs: number): Ticket {
-  const openedMs = old?.openedMs ?? parseIso(i.openedAt)
-  const sla = old !== null && old.priority === i.priority && old.class === i.class ? old.sla : slaDue(i.class, i.priority, openedMs)
+const NO_LIMITS: Limits = { clock: 'always', respondMs: 0, dispatchMs: 0, resolveMs: 0, replyMs: 0 }
+const NO_DUE: SlaDue = { respondMs: 0, dispatchMs: 0, resolveMs: 0, replyMs: 0 }
+
+/** A ticket before anything happened to it. */
+export function blankTicket(key: string, openedMs: number): Ticket {
   return {
-    no: old?.no ?? 0,
-    key: i.key,
+    no: 0,
+    key,
+    class: 'enquiry',
+    origin: 'report',
+    state: 'received',
+    priority: 4,
+    severity: 'minor',
+    title: '',
+    description: '',
+    zone: '',
+    scope: { type: '', id: '' },
+    at: null,
+    findings: [],
+    affected: [],
+    intentRev: 0,
+    reason: '',
+    assignee: '',
+    mergedInto: '',
+    openedMs,
+    updatedMs: openedMs,
+    telemetryClosedMs: null,
+    closedMs: null,
+    sla: NO_DUE,
+    limits: NO_LIMITS,
+    clockFromMs: openedMs,
+    respondedMs: null,
+    dispatchedMs: null,
+    resolvedMs: null,
+    repliedMs: null,
+    startedMs: openedMs,
+    subtype: '',
+    account: '',
+    impact: NOBODY,
+    base: 4,
+    priorityReasons: [],
+    why: {},
+    etrMs: null,
+    etrBy: '',
+    heldSinceMs: null,
+    heldMs: 0,
+    escalation: [],
+    reopened: 0,
+    reports: 0,
+    version: 0,
+    external: {},
+  }
+}
+
+function withIntent(old: Ticket | null, i: TicketIntent, { atMs, ctx }: { atMs: number; ctx: DeskContext }): Ticket {
+  const t = old ?? blankTicket(i.key, parseIso(i.openedAt))
+  const lossM3h = i.size?.flowM3h ?? t.impact.lossM3h
+  return {
+    ...t,
+    origin: 'telemetry',
     class: i.class,
-    origin: old?.origin ?? 'telemetry',
-    state: old?.state ?? 'received',
-    priority: i.priority,
+    base: i.priority,
     severity: i.severity,
     title: i.title,
     description: i.description,
@@ -96,18 +212,15 @@ function withIntent(old: Ticket | null, i: TicketIntent, atMs: number): Ticket {
     affected: i.affected,
     intentRev: i.rev,
     reason: i.reason,
-    assignee: old?.assignee ?? '',
     mergedInto: i.mergedInto ?? '',
-    openedMs,
-    updatedMs: Math.max(old?.updatedMs ?? 0, atMs),
+    startedMs: i.startedAt === undefined ? t.startedMs : parseIso(i.startedAt),
+    impact: { ...(ctx.impact ?? t.impact), lossM3h },
+    account: ctx.account ?? t.account,
+    why: i.why === undefined ? t.why : { ...i.why },
+    updatedMs: Math.max(t.updatedMs, atMs),
     telemetryClosedMs: null,
     closedMs: null,
-    sla,
-    respondedMs: old?.respondedMs ?? null,
-    dispatchedMs: old?.dispatchedMs ?? null,
-    resolvedMs: old?.resolvedMs ?? null,
-    version: (old?.version ?? 0) + 1,
-    external: old?.external ?? {},
+    version: t.version + 1,
   }
 }
 
@@ -119,49 +232,86 @@ export interface Command {
   note: string
   /** With `dispatch`: the crew. */
   assignee?: string
+  /** With `etr`: the estimate, null takes it back. */
+  etrMs?: number | null
 }
 
-export type Refused = { ok: false; code: 'illegal_transition' | 'note_required'; message: string }
+export type Refused = { ok: false; code: 'illegal_transition' | 'note_required' | 'reply_required' | 'etr_required'; message: string }
 
-export function applyCommand(ticket: Ticket, c: Command): { ok: true; ticket: Ticket; change: Change } | Refused {
+export function applyCommand(ticket: Ticket, c: Command, rules: Rules): { ok: true; ticket: Ticket; change: Change } | Refused {
   const t = transition(
-    { state: ticket.state, class: ticket.class, origin: ticket.origin, ended: ticket.telemetryClosedMs !== null, note: c.note },
+    {
+      state: ticket.state,
+      class: ticket.class,
+      origin: ticket.origin,
+      ended: ticket.telemetryClosedMs !== null,
+      held: ticket.heldSinceMs !== null,
+      replied: ticket.repliedMs !== null,
+      note: c.note,
+    },
     c.action,
   )
   if (!t.ok) return t
   // The log's clock may stand still or be behind an intent that another partition brought: a ticket's own time never goes back.
   const atMs = Math.max(ticket.updatedMs, c.atMs)
-  const next: Ticket = { ...ticket, state: t.to, reason: t.reason, updatedMs: atMs, version: ticket.version + 1 }
-  if (c.action !== 'note' && c.action !== 'cancel') next.respondedMs ??= atMs
+  if (c.action === 'etr' && (c.etrMs === undefined || (c.etrMs !== null && c.etrMs < atMs))) {
+    return {
+      ok: false,
+      code: 'etr_required',
+      message: 'say when supply is expected back: an ISO time in the future as `etr`, or null to take it back',
+    }
+  }
+  let next: Ticket = { ...ticket, state: t.to, reason: t.reason, updatedMs: atMs, version: ticket.version + 1 }
+  if (!['note', 'cancel', 'hold', 'resume', 'etr'].includes(c.action)) next.respondedMs ??= atMs
   if (c.action === 'dispatch') {
     next.assignee = c.assignee ?? ticket.assignee
     next.dispatchedMs ??= atMs
   }
-  if (c.action === 'start' || c.action === 'done') next.dispatchedMs ??= atMs
+  if (c.action === 'start') next.dispatchedMs ??= atMs
+  if (c.action === 'done' && ticket.state !== 'received' && ticket.state !== 'reviewed') next.dispatchedMs ??= atMs
   if (t.to === 'resolved' || t.to === 'confirmed') next.resolvedMs ??= atMs
-  if (c.action === 'reopen') next.resolvedMs = null
+  if (c.action === 'reply') next.repliedMs ??= atMs
+  if (c.action === 'etr') next = { ...next, etrMs: c.etrMs ?? null, etrBy: c.etrMs == null ? '' : 'person' }
+  if (c.action === 'hold') next.heldSinceMs = atMs
+  if (c.action === 'reopen') {
+    const again = { resolvedMs: null, repliedMs: null, reopened: ticket.reopened + 1, clockFromMs: atMs, heldMs: 0, escalation: [] }
+    next = timed({ ...next, ...again }, rules)
+  }
+  // Work that goes on, or ends, needs no clock that stands still.
+  if (next.heldSinceMs !== null && ['resume', 'start', 'done', 'cancel'].includes(c.action)) next = resumed(next, rules, atMs)
   next.closedMs = isOpen(t.to) ? null : (ticket.closedMs ?? atMs)
   return {
     ok: true,
     ticket: next,
-    change: { version: next.version, atMs, who: c.who, action: c.action, from: ticket.state, to: t.to, reason: t.reason, note: c.note },
+    change: { version: next.version, atMs, who: c.who, action: c.action, from: ticket.state, to: t.to, reason: t.reason, note: noteOf(c) },
   }
+}
+
+/** What the history keeps: the words, and whom or when they were about. */
+function noteOf(c: Command): string {
+  if (c.action === 'etr') return [c.etrMs == null ? 'none' : toIso(c.etrMs), c.note].filter((p) => p !== '').join(': ')
+  return c.action === 'dispatch' && c.assignee !== undefined ? [`to ${c.assignee}`, c.note].filter((p) => p !== '').join(': ') : c.note
 }
 
 /** Steps whose limit passed before they were done, as of `nowMs`. What needs nobody (cancelled) breaches nothing. */
 export function breachesOf(t: Ticket, nowMs: number): TicketView['breached'] {
   if (t.state === 'cancelled') return []
-  const end = t.closedMs ?? nowMs
-  const out: TicketView['breached'] = []
-  if ((t.respondedMs ?? Math.min(end, t.resolvedMs ?? end)) > t.sla.respondMs) out.push('respond')
-  if ((t.dispatchedMs ?? Math.min(end, t.resolvedMs ?? end)) > t.sla.dispatchMs) out.push('dispatch')
-  if ((t.resolvedMs ?? end) > t.sla.resolveMs) out.push('resolve')
-  return out
+  return (['respond', 'dispatch', 'resolve', 'reply'] as const).filter((step) => {
+    // A ticket that ended by itself owes nobody a word that its notices have not said.
+    if (step === 'reply' && t.origin === 'telemetry' && t.closedMs !== null) return false
+    return (doneMs(t, step) ?? t.heldSinceMs ?? nowMs) > t.sla[`${step}Ms`]
+  })
+}
+
+/** Ended with the first contact: nobody was sent, it was not opened again, nobody called twice. Null while it is open. */
+export function firstContactOf(t: Ticket): boolean | null {
+  if (t.resolvedMs === null) return null
+  return t.origin === 'report' && t.dispatchedMs === null && t.reopened === 0 && t.reports <= 1
 }
 
 const AFFECTED_SHOWN = 200
 
-export function viewOf(t: Ticket, nowMs: number): TicketView {
+export function viewOf(t: Ticket, nowMs: number, rules: Rules = currentRules(), pace?: Pace): TicketView {
   return {
     id: ticketId(t.no),
     key: t.key,
@@ -187,7 +337,19 @@ export function viewOf(t: Ticket, nowMs: number): TicketView {
     sla: t.sla,
     breached: breachesOf(t, nowMs),
     version: t.version,
-    actions: actionsFor(t.state),
+    actions: actionsFor({ state: t.state, class: t.class, held: t.heldSinceMs !== null }),
+    subtype: t.subtype,
+    impact: t.impact,
+    priorityReasons: t.priorityReasons,
+    etrAt: t.etrMs === null ? null : toIso(t.etrMs),
+    etrBy: t.etrBy,
+    heldSince: t.heldSinceMs === null ? null : toIso(t.heldSinceMs),
+    clocks: clocksOf(t, rules, nowMs, pace),
+    escalation: t.escalation,
+    mergedInto: t.mergedInto,
+    reports: t.reports,
+    firstContact: firstContactOf(t),
+    why: t.why,
   }
 }
 

@@ -1,6 +1,6 @@
 // Shapes of answers that several routes share; the OpenAPI document is made from them.
 import { z } from 'zod'
-import { TICKET_ACTIONS, TICKET_STATES } from '#model/desk.ts'
+import { SLA_STEPS, TICKET_ACTIONS, TICKET_STATES } from '#model/desk.ts'
 import { FINDING_KINDS, SCOPE_TYPES, SEVERITIES } from '#model/finding.ts'
 import { TICKET_CLASSES } from '#model/ticket.ts'
 import { ProblemSchema } from '../problem.ts'
@@ -51,10 +51,41 @@ export const TicketOut = z.object({
   updatedAt: time,
   telemetryClosedAt: time.nullable(),
   closedAt: time.nullable(),
-  sla: z.object({ respondMs: z.number(), dispatchMs: z.number(), resolveMs: z.number() }),
-  breached: z.array(z.enum(['respond', 'dispatch', 'resolve'])),
+  sla: z.object({ respondMs: z.number(), dispatchMs: z.number(), resolveMs: z.number(), replyMs: z.number() }),
+  breached: z.array(z.enum(SLA_STEPS)),
   version: z.int(),
   actions: z.array(z.enum(TICKET_ACTIONS)),
+  subtype: z.string(),
+  impact: z.object({
+    customers: z.int(),
+    vulnerable: z.int(),
+    large: z.int(),
+    special: z.int(),
+    lifeSupport: z.int(),
+    hospitals: z.int(),
+    schools: z.int(),
+    segment: z.string(),
+    lossM3h: z.number(),
+  }),
+  priorityReasons: z.array(z.string()),
+  etrAt: time.nullable(),
+  etrBy: z.enum(['person', 'telemetry', '']),
+  heldSince: time.nullable(),
+  clocks: z.array(
+    z.object({
+      step: z.enum(SLA_STEPS),
+      dueMs: z.number(),
+      state: z.enum(['running', 'paused', 'breached', 'met', 'late']),
+      usedPct: z.number(),
+      forecastMs: z.number().nullable(),
+      risk: z.boolean(),
+    }),
+  ),
+  escalation: z.array(z.string()),
+  mergedInto: z.string(),
+  reports: z.int(),
+  firstContact: z.boolean().nullable(),
+  why: z.record(z.string(), z.unknown()),
 })
 
 export const ChangeOut = z.object({

@@ -26,7 +26,14 @@ export function numberOf(id: string): number {
 /** @throws Problem that says why a step was not taken. */
 export function taken(r: CommandResult): { ticket: Ticket; repeated: boolean } {
   if (r.ok) return r
-  const status = { not_found: 404, illegal_transition: 409, note_required: 422, version_conflict: 412 }[r.code]
+  const status = {
+    not_found: 404,
+    illegal_transition: 409,
+    note_required: 422,
+    reply_required: 409,
+    etr_required: 422,
+    version_conflict: 412,
+  }[r.code]
   throw new Problem(status, r.code === 'not_found' ? 'no_such_ticket' : r.code, r.message)
 }
 

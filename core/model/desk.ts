@@ -35,8 +35,26 @@ export function isOpen(state: TicketState): boolean {
   return (OPEN_STATES as readonly string[]).includes(state)
 }
 
-/** What a person (or a system in their name) may do to a ticket. */
-export const TICKET_ACTIONS = ['review', 'dispatch', 'start', 'done', 'confirm', 'close', 'archive', 'reopen', 'cancel', 'note'] as const
+/**
+ * What a person (or a system in their name) may do to a ticket. Beside the state: `reply` (what the customer was told), `hold` and
+ * `resume` (the clocks stop and go), `etr` (restoration estimate).
+ */
+export const TICKET_ACTIONS = [
+  'review',
+  'dispatch',
+  'start',
+  'done',
+  'confirm',
+  'close',
+  'archive',
+  'reopen',
+  'cancel',
+  'reply',
+  'hold',
+  'resume',
+  'etr',
+  'note',
+] as const
 export type TicketAction = (typeof TICKET_ACTIONS)[number]
 
 /** Times by which each step is due, epoch ms of the log clock. */
@@ -47,6 +65,42 @@ export interface SlaDue {
   dispatchMs: number
   /** Supply restored, leak repaired, bill answered. */
   resolveMs: number
+  /** The customer was told how it ended. */
+  replyMs: number
+}
+
+export const SLA_STEPS = ['respond', 'dispatch', 'resolve', 'reply'] as const
+export type SlaStep = (typeof SLA_STEPS)[number]
+
+export interface SlaClock {
+  step: SlaStep
+  dueMs: number
+  /** Not done: running, paused, breached. Done: met in time, late. */
+  state: 'running' | 'paused' | 'breached' | 'met' | 'late'
+  /** Share of the limit used, in working time, per cent; above 100 when too late. */
+  usedPct: number
+  /** When it will be done at the usual pace of such tickets; null when done or not known. */
+  forecastMs: number | null
+  /** Not done, and forecast to be late or with 80 % used. */
+  risk: boolean
+}
+
+export const COMPLAINT_TYPES = ['service', 'quality', 'price', 'billing', 'other'] as const
+export type ComplaintType = (typeof COMPLAINT_TYPES)[number]
+
+/** Whom a ticket concerns, as far as its meters are known to the registry. */
+export interface TicketImpact {
+  customers: number
+  vulnerable: number
+  large: number
+  special: number
+  lifeSupport: number
+  hospitals: number
+  schools: number
+  /** The most protected one concerned: life_support, vulnerable, hospital, school, special, large, general; '' when nobody is known. */
+  segment: string
+  /** Water lost per hour, m³; 0 when not known. */
+  lossM3h: number
 }
 
 export interface TicketView {
@@ -84,7 +138,28 @@ export interface TicketView {
   closedAt: string | null
   sla: SlaDue
   /** Steps whose time limit passed before they were done. */
-  breached: ('respond' | 'dispatch' | 'resolve')[]
+  breached: SlaStep[]
+  /** Of a complaint: service, quality, price, billing, other; '' else. */
+  subtype: string
+  impact: TicketImpact
+  /** Named reasons of the priority, most weighty first. */
+  priorityReasons: string[]
+  /** When supply is expected back, ISO; null when nobody has said. */
+  etrAt: string | null
+  etrBy: 'person' | 'telemetry' | ''
+  /** The clocks stand still since, ISO; null while they run. */
+  heldSince: string | null
+  clocks: SlaClock[]
+  /** Steps of escalation taken, `respond:100:supervisor`. */
+  escalation: string[]
+  /** Number of the ticket, or key of the incident, that took it over; '' when none did. */
+  mergedInto: string
+  /** Customer reports attached to it. */
+  reports: number
+  /** Ended with the first contact: nobody was sent, nobody called twice. Null while open. */
+  firstContact: boolean | null
+  /** Why the incident stands as it does, by stage of the decision. */
+  why: Record<string, unknown>
   /** Revision of the ticket: any change counts one up. */
   version: number
   /** What a person may do next, in the order to offer it. */
@@ -98,9 +173,26 @@ export interface TicketChange {
   at: string
   /** `telemetry`, or the name of the token's user. */
   who: string
-  action: TicketAction | 'open' | 'telemetry_update' | 'telemetry_end' | 'telemetry_return' | 'withdrawn' | 'attach'
+  action:
+    | TicketAction
+    | 'open'
+    | 'telemetry_update'
+    | 'telemetry_end'
+    | 'telemetry_return'
+    | 'withdrawn'
+    | 'attach'
+    | 'merge'
+    | 'escalate'
+    | 'prioritise'
   from: TicketState | null
   to: TicketState
   reason: string
   note: string
 }
+
+/** Notices, in the order of a ticket's life; one of each stage goes to a customer, updates of the estimate one for each estimate. */
+export const NOTICE_STAGES = ['opened', 'estimate', 'restored', 'withdrawn', 'closed'] as const
+export type NoticeStage = (typeof NOTICE_STAGES)[number]
+
+export const REPORT_KINDS = ['outage', 'leak', 'low_pressure', 'quality', 'bill', 'meter', 'complaint', 'enquiry', 'installation'] as const
+export type ReportKind = (typeof REPORT_KINDS)[number]

@@ -31,6 +31,10 @@ export interface TicketIntent {
   mergedInto?: string
   /** Named reason of this revision. */
   reason: string
+  /** Onset as thought now, ISO. */
+  startedAt?: string
+  /** Sizes of the leading finding: flowM3h, meters, loadPct. */
+  size?: Record<string, number>
   /** What each stage said of the incident, and of those that it mutes. */
   why?: IntentWhy
 }

@@ -50,7 +50,21 @@ export const ConfigSchema = z.object({
   ACCOUNT_LINK_SECRET: z
     .string()
     .default('')
-    .describe('Signs links to the account page, at least 16 characters; when empty they are signed with API_TOKEN. A new one ends all links'),
+    .describe(
+      'Signs links to the account page, at least 16 characters; when empty they are signed with API_TOKEN. A new one ends all links',
+    ),
+  NOTICE_WEBHOOK_URL: z.string().default('').describe('Customer notices as CloudEvents; empty: none'),
+  NOTICE_WEBHOOK_SECRET: z
+    .string()
+    .default('')
+    .describe('Standard Webhooks secret, whsec_ and base64 of 24 to 64 bytes; empty: not signed'),
+  SMS_WEBHOOK_URL: z.string().default('').describe('SMS gateway: POST {to, text, reference}; empty: none'),
+  SMS_WEBHOOK_SECRET: z.string().default(''),
+  STAFF_WEBHOOK_URL: z.string().default('').describe('Escalations as CloudEvents; empty: they are only kept on the ticket'),
+  STAFF_WEBHOOK_SECRET: z.string().default(''),
+  HUB_SECRET: z.string().default('').describe('Signs events to TMF621 listeners; empty: not signed'),
+  SMTP_URL: z.string().default('').describe('smtp:// or smtps:// with user and password; empty: no e-mail'),
+  SMTP_FROM: z.string().default('').describe('Sender of e-mails'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
 

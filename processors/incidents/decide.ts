@@ -134,6 +134,8 @@ function render(f: Facts, s: Surroundings, last: TicketIntent | null): TicketInt
     zone: f.incident.zone,
     scope: { type: f.lead.scope.type, id: f.lead.scope.id },
     ...type.render(f),
+    startedAt: toIso(f.startedMs),
+    ...(Object.keys(f.lead.size).length === 0 ? {} : { size: f.lead.size }),
     affected: f.affected,
     openedAt,
     updatedAt: latest(last?.updatedAt ?? openedAt, f.updatedMs),
