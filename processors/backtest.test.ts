@@ -107,10 +107,14 @@ describe('a backtest', () => {
         actual: 94,
         estimated: 2,
         missing: 0,
+        edited: 0,
+        estimatedValue: 0.2,
+        tou: { valley: 1.8, peak: 8 },
+        rules: [],
         rev: 1,
       }),
     ).toBe(
-      '{"type":"day","meter":"E","date":"2026-03-01","quantity":"active_energy_import_kwh","channel":"L1","value":9.8,"actual":94,"estimated":2,"missing":0,"rev":1}',
+      '{"type":"day","meter":"E","date":"2026-03-01","quantity":"active_energy_import_kwh","channel":"L1","value":9.8,"actual":94,"estimated":2,"missing":0,"rev":1,"estimatedValue":0.2,"tou":{"valley":1.8,"peak":8}}',
     )
   })
 

@@ -39,15 +39,19 @@ export interface BacktestCounts {
 }
 
 export function intervalLine(i: Interval): string {
-  const { meter, quantity, channel, value, status, reasons, rev } = i
+  const { meter, quantity, channel, value, status, reasons, rev, was } = i
   const named = channel === '' ? { meter, quantity } : { meter, quantity, channel }
-  return JSON.stringify({ type: 'interval', ...named, start: toIso(i.startMs), end: toIso(i.endMs), value, status, reasons, rev })
+  return JSON.stringify({ type: 'interval', ...named, start: toIso(i.startMs), end: toIso(i.endMs), value, status, reasons, rev, was })
 }
 
 export function dayLine(d: MeterDay): string {
-  const { meter, quantity, channel, date, value, actual, estimated, missing, rev } = d
+  const { meter, quantity, channel, date, value, actual, estimated, missing, rev, estimatedValue, tou, was } = d
   const named = channel === '' ? { meter, date, quantity } : { meter, date, quantity, channel }
-  return JSON.stringify({ type: 'day', ...named, value, actual, estimated, missing, rev })
+  const rules = d.rules.length === 0 ? undefined : d.rules
+  const edited = d.edited === 0 ? undefined : d.edited
+  const mix = estimatedValue === 0 ? undefined : estimatedValue
+  const line = { type: 'day', ...named, value, actual, estimated, missing, edited, rev, estimatedValue: mix, tou, rules, was }
+  return JSON.stringify(line)
 }
 
 export class Backtest {

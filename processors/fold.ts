@@ -6,7 +6,7 @@
 import type { z } from 'zod'
 import type { Operation, ZoneDef, ZoneDevice } from '#model/asset.ts'
 import type { FindingDraft, FindingKind } from '#model/finding.ts'
-import type { Interval } from '#model/interval.ts'
+import type { Interval, MeterDay } from '#model/interval.ts'
 import type { Quantity } from '#model/quantity.ts'
 import type { MeterEvent, Reading } from '#model/reading.ts'
 import type { GatewayRecord, TickRecord } from '#model/telemetry.ts'
@@ -72,6 +72,8 @@ export interface Detector<S = unknown, C = unknown> {
   onRead?(state: S, read: ValidatedRead, ctx: DetectorContext<C>): void
   /** Every validated interval of a register, and every later revision of it (`rev` > 1). */
   onInterval?(state: S, interval: Interval, info: ZoneDevice, ctx: DetectorContext<C>): void
+  /** Every day of a register when it is published, and every later revision of it: once a day and meter, so it costs next to nothing. */
+  onDay?(state: S, day: MeterDay, info: ZoneDevice, ctx: DetectorContext<C>): void
   onEvent?(state: S, event: MeterEvent, info: ZoneDevice, ctx: DetectorContext<C>): void
   onGateway?(state: S, status: GatewayRecord, ctx: DetectorContext<C>): void
   onOperation?(state: S, operation: Operation, ctx: DetectorContext<C>): void

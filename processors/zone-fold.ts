@@ -57,6 +57,7 @@ export class ZoneFold {
   #hosts: Host[] = []
   #onRead: Host[] = []
   #onInterval: Host[] = []
+  #onDay: Host[] = []
   #onEvent: Host[] = []
   #onTick: Host[] = []
   #validation: unknown
@@ -332,6 +333,7 @@ export class ZoneFold {
     state.detectors = slots
     this.#onRead = this.#hosts.filter((h) => h.detector.onRead !== undefined)
     this.#onInterval = this.#hosts.filter((h) => h.detector.onInterval !== undefined)
+    this.#onDay = this.#hosts.filter((h) => h.detector.onDay !== undefined)
     this.#onEvent = this.#hosts.filter((h) => h.detector.onEvent !== undefined)
     this.#onTick = this.#hosts.filter((h) => h.detector.onTick !== undefined)
     if (!changed) return
@@ -421,6 +423,7 @@ export class ZoneFold {
       interval: (interval, info) => fold.#interval(interval, info),
       day: (day: MeterDay, info) => {
         if (info.primary) fold.#out.day(fold.zone, day, fold.state.nowMs)
+        fold.#detect(fold.#onDay, (h) => h.detector.onDay?.(h.state, day, info, h.ctx))
       },
     }
   }

@@ -15,13 +15,14 @@ import {
   carryInterruptions,
   createState,
   EXPORTS,
+  GAP_COUNTED,
   type Interruption,
   NONE,
   type OutageState,
   OVERDUE,
   type Part,
 } from './outage/state.ts'
-import { ended, type Tally, weigh, wholeFeeder } from './outage/verdict.ts'
+import { ended, siblings, strongPart, type Tally, weigh, wholeFeeder } from './outage/verdict.ts'
 
 type Ctx = DetectorContext<OutageSettings>
 
@@ -62,11 +63,13 @@ function onRead(s: OutageState, read: ValidatedRead, ctx: Ctx): void {
   const last = meters.lastTsMs[i] as number
   const plain = read.phase === '' && read.tariff === 0
   if (read.tsMs > last && read.quality !== 'late') {
-    const flags = meters.flags[i] as number
+    let flags = meters.flags[i] as number
     const missed = last === 0 ? 0 : Math.round((read.tsMs - last) / (meters.stepMs[i] as number)) - 1
     if (missed > 0) {
       meters.gapFromMs[i] = lastTrueMs(meters, i, cfg)
       meters.gapToMs[i] = trueMs
+      flags &= ~GAP_COUNTED
+      meters.flags[i] = flags
     }
     if ((flags & COMMS_OPEN) !== 0) meterHeard(s, i, ctx)
     if ((flags & OVERDUE) !== 0) meters.flags[i] = (meters.flags[i] as number) & ~OVERDUE
@@ -84,6 +87,7 @@ function register(s: OutageState, i: number, read: ValidatedRead, ctx: Ctx): voi
   const flatness = advanceRegister(s.meters, i, read.tsMs, read.value, ctx.settings)
   // Generation can stop an import register; only a counting one then says something.
   if (flatness === 'unknown' || (flatness === 'flat' && ((s.meters.flags[i] as number) & EXPORTS) !== 0)) return
+  if (flatness === 'counting') s.meters.flags[i] = (s.meters.flags[i] as number) | GAP_COUNTED
   noteGap(s, i, flatness === 'flat', moment(ctx))
 }
 
@@ -187,17 +191,16 @@ function settle(s: OutageState, e: Interruption, nowMs: number, ctx: Ctx): void 
   e.dirty = false
   const tallies = new Map<number, Tally>()
   const strong = strongParts(e)
-  for (const part of e.parts.values()) tallies.set(part.transformer, weigh(s, part, strong > (strongPart(part) ? 1 : 0), cfg))
+  let look = siblings(s, e)
+  for (const part of e.parts.values()) tallies.set(part.transformer, weigh(s, part, look.of(part), cfg))
   // A verdict can make a neighbour's weak evidence enough.
-  const after = strongParts(e)
-  if (after > strong) {
-    for (const part of e.parts.values()) {
-      if (part.verdict !== 'dark') tallies.set(part.transformer, weigh(s, part, after > 0, cfg))
-    }
+  if (strongParts(e) > strong) {
+    look = siblings(s, e)
+    for (const part of e.parts.values()) if (part.verdict !== 'dark') tallies.set(part.transformer, weigh(s, part, look.of(part), cfg))
   }
   alignStarts(e, cfg)
   for (const part of e.parts.values()) part.dirty = false
-  e.feeder = ctx.zone.def.kind === 'feeder' && wholeFeeder(s, e, tallies, cfg)
+  e.feeder = ctx.zone.def.kind === 'feeder' && wholeFeeder(s, e, look, cfg)
   report(s, e, tallies, ctx)
   withdrawComms(s, e, ctx)
   finish(s, e, ctx)
@@ -214,16 +217,6 @@ function alignStarts(e: Interruption, cfg: OutageSettings): void {
     for (const m of p.members.values()) if (m.onMs === 0) silentMs = Math.max(silentMs, m.silentFromMs)
     if (silentMs <= exact.startMs + cfg.joinS * 1000) p.startMs = exact.startMs
   }
-}
-
-function strongPart(part: {
-  verdict: string
-  members: Map<number, { gaspMs: number; backBy: string; onMs: number; silentFromMs: number }>
-}): boolean {
-  if (part.verdict === 'lit') return false
-  let voices = 0
-  for (const m of part.members.values()) if (m.onMs === 0 && (m.gaspMs > 0 || m.backBy === 'event')) voices += 1
-  return voices >= 2
 }
 
 function strongParts(e: Interruption): number {

@@ -203,9 +203,14 @@ async function saveDays(client: Queryable, rows: readonly DayRow[]): Promise<voi
   for (let i = 0; i < rows.length; i += ROWS_PER_STATEMENT) {
     const part = rows.slice(i, i + ROWS_PER_STATEMENT)
     await client.query(
-      `INSERT INTO meter_days (meter, quantity, channel, date, rev, value, actual, estimated, missing, zone, decided_at)
-       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::int[], $6::float8[], $7::int[], $8::int[], $9::int[], $10::text[],
-         $11::timestamptz[])
+      `INSERT INTO meter_days (meter, quantity, channel, date, rev, value, actual, estimated, missing, zone, decided_at, edited,
+         estimated_value, tou, rules, before_value, why)
+       SELECT meter, quantity, channel, date, rev, value, actual, estimated, missing, zone, decided_at, edited, estimated_value, tou,
+         ARRAY(SELECT jsonb_array_elements_text(rules)), before_value, why
+       FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::int[], $6::float8[], $7::int[], $8::int[], $9::int[], $10::text[],
+         $11::timestamptz[], $12::int[], $13::float8[], $14::jsonb[], $15::jsonb[], $16::float8[], $17::text[])
+         AS d (meter, quantity, channel, date, rev, value, actual, estimated, missing, zone, decided_at, edited, estimated_value, tou, rules,
+           before_value, why)
        ON CONFLICT (meter, quantity, channel, date, rev) DO NOTHING`,
       [
         part.map((r) => r.day.meter),
@@ -219,6 +224,12 @@ async function saveDays(client: Queryable, rows: readonly DayRow[]): Promise<voi
         part.map((r) => r.day.missing),
         part.map((r) => r.zone),
         part.map((r) => iso(r.nowMs)),
+        part.map((r) => r.day.edited),
+        part.map((r) => r.day.estimatedValue),
+        part.map((r) => (r.day.tou === undefined ? null : JSON.stringify(r.day.tou))),
+        part.map((r) => JSON.stringify(r.day.rules)),
+        part.map((r) => r.day.was?.value ?? null),
+        part.map((r) => r.day.was?.why ?? ''),
       ],
     )
   }

@@ -19,7 +19,7 @@ function definitions(prefix: string): string[] {
     ) TIMESTAMP(ts) PARTITION BY DAY WAL DEDUP UPSERT KEYS(ts, device, quantity, channel)`,
     `CREATE TABLE IF NOT EXISTS '${prefix}${intervals}' (
       start TIMESTAMP, meter SYMBOL CAPACITY 131072, quantity SYMBOL CAPACITY 64, channel SYMBOL CAPACITY 64, "end" TIMESTAMP, value DOUBLE,
-      status SYMBOL CAPACITY 8, reasons VARCHAR, rev LONG, zone SYMBOL CAPACITY 1024
+      status SYMBOL CAPACITY 8, reasons VARCHAR, rev LONG, zone SYMBOL CAPACITY 1024, before DOUBLE, before_status VARCHAR, why VARCHAR
     ) TIMESTAMP(start) PARTITION BY DAY WAL DEDUP UPSERT KEYS(start, meter, quantity, channel, rev)`,
     `CREATE TABLE IF NOT EXISTS '${prefix}${events}' (
       ts TIMESTAMP, device SYMBOL CAPACITY 131072, event SYMBOL CAPACITY 32, detail VARCHAR, received_at TIMESTAMP, gateway SYMBOL CAPACITY 16384,
@@ -28,9 +28,17 @@ function definitions(prefix: string): string[] {
   ]
 }
 
+/** Columns younger than their table. */
+const ADDED: readonly (readonly [table: keyof typeof QUESTDB_TABLES, column: string])[] = [
+  ['intervals', 'before DOUBLE'],
+  ['intervals', 'before_status VARCHAR'],
+  ['intervals', 'why VARCHAR'],
+]
+
 /** Creates what is missing. @throws Error when QuestDB is away or refuses. */
 export async function ensureQuestDbTables(db: QuestDb, prefix: string): Promise<void> {
   for (const sql of definitions(prefix)) await db.exec(sql)
+  for (const [table, column] of ADDED) await db.exec(`ALTER TABLE '${prefix}${QUESTDB_TABLES[table]}' ADD COLUMN IF NOT EXISTS ${column}`)
 }
 
 const VALUE = doubleColumn('value')
@@ -41,6 +49,9 @@ const END = timeColumn('end')
 const REV = longColumn('rev')
 const REASONS = textColumn('reasons')
 const DETAIL = textColumn('detail')
+const BEFORE = doubleColumn('before')
+const BEFORE_STATUS = textColumn('before_status')
+const WHY = textColumn('why')
 
 /** Row tails remembered; the readings of a message share few, and messages of a zone follow each other. */
 const TAILS_MAX = 64
@@ -169,6 +180,11 @@ export class QuestRows {
     if (iv.value !== null) out.double(VALUE, iv.value)
     if (iv.reasons.length > 0) out.text(REASONS, iv.reasons.join(','))
     out.long(REV, iv.rev)
+    if (iv.was !== undefined) {
+      if (iv.was.value !== null) out.double(BEFORE, iv.was.value)
+      out.text(BEFORE_STATUS, iv.was.status)
+      out.text(WHY, iv.was.why)
+    }
     out.end(whole(iv.startMs))
   }
 

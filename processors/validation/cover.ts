@@ -1,36 +1,36 @@
 // Covers a stretch of a register's intervals with a gap: reads are absent, were refused, or the register cannot tell across it. Takes over
 // what was said of those intervals before, by open or older gaps or as actual intervals now taken back.
-import { flush, gapsOf, keep } from './flush.ts'
-import { addTo, type Gap, gapEndMs, intervalsOf, SAID, SAID_REV, stretch } from './gap.ts'
+import type { RevisionReason } from '#model/interval.ts'
+import { addAll, addTo, COUNT, type Count } from './days.ts'
+import { COUNT_OF, flush, gapsOf, keep } from './flush.ts'
+import { type Gap, gapEndMs, intervalsOf, SAID, SAID_REV, stretch } from './gap.ts'
 import type { Advance } from './intervals.ts'
 import { recentRev, recentValue } from './recent.ts'
 import { OPEN } from './series.ts'
-import { dayAt, snap, type Work, wake } from './state.ts'
+import { bandAt, dayAt, snap, type Work, wake } from './state.ts'
 
 /** A gap speaks at the latest after this many settling times, however many late reads still come. */
 const SETTLE_LIMIT = 12
 
-/** Asks for a gap's intervals to be spoken of when its reads have settled, but not later than a dozen times that. */
-export function touch(w: Work, g: Gap): void {
+/** Asks for a gap's intervals to be spoken of when its reads have settled, but not later than a dozen times that. `why` is for those said before. */
+export function touch(w: Work, g: Gap, why?: RevisionReason): void {
   const now = w.ctx.nowMs
+  if (why !== undefined) g.why = why
   if (g.dueMs === Number.POSITIVE_INFINITY) g.touchedMs = now
   g.dueMs = Math.min(now + w.s.settleMs, g.touchedMs + SETTLE_LIMIT * w.s.settleMs)
   wake(w, g.dueMs)
 }
+
 /** What the intervals of a gap have put into days, from what was said; exact for zero and missing ones only. */
 function daysFromSaid(w: Work, g: Gap): number[] {
   const days: number[] = []
   for (let i = 0; i < intervalsOf(g); i++) {
     const meta = g.said[i * 2 + 1] as number
     if (meta < SAID_REV) continue
-    const status = meta % SAID_REV
+    const startMs = g.firstEndMs + (i - 1) * w.c.intervalMs
     const value = g.said[i * 2] as number
-    addTo(days, dayAt(w, g.firstEndMs + (i - 1) * w.c.intervalMs).no, {
-      value: Number.isNaN(value) ? 0 : value,
-      actual: status === SAID.actual ? 1 : 0,
-      estimated: status === SAID.estimated || status === SAID.rejected ? 1 : 0,
-      missing: status === SAID.missing ? 1 : 0,
-    })
+    const count = COUNT_OF[meta % SAID_REV] as Count
+    addTo(days, dayAt(w, startMs).no, { value: Number.isNaN(value) ? 0 : value, count, band: bandAt(w, startMs), n: 1 })
   }
   return days
 }
@@ -53,14 +53,7 @@ function splitLeft(w: Work, old: Gap, firstEndMs: number): void {
   }
   old.firstEndMs = firstEndMs
   old.said = old.said.slice(n * 2)
-  for (let k = 0; k < left.days.length; k += 5) {
-    addTo(old.days, left.days[k] as number, {
-      value: -(left.days[k + 1] as number),
-      actual: -(left.days[k + 2] as number),
-      estimated: -(left.days[k + 3] as number),
-      missing: -(left.days[k + 4] as number),
-    })
-  }
+  addAll(old.days, left.days, -1)
 }
 
 /** Takes over what older gaps said of the intervals from `g.firstEndMs` on; an open gap beyond the end stays open behind it. */
@@ -98,14 +91,7 @@ function absorb(w: Work, g: Gap, t1: number): void {
       old.days = daysFromSaid(w, old)
       list.push(rest)
     } else if (old.open) w.t.flags[w.row] = (w.t.flags[w.row] as number) & ~OPEN
-    for (let k = 0; k < old.days.length; k += 5) {
-      addTo(g.days, old.days[k] as number, {
-        value: old.days[k + 1] as number,
-        actual: old.days[k + 2] as number,
-        estimated: old.days[k + 3] as number,
-        missing: old.days[k + 4] as number,
-      })
-    }
+    addAll(g.days, old.days, 1)
   }
 }
 
@@ -124,7 +110,7 @@ function takeBack(w: Work, g: Gap, what: 'recent' | 'still'): void {
     const value = what === 'still' ? 0 : recentValue(t, row, slot)
     g.said[i * 2] = value
     g.said[i * 2 + 1] = rev * SAID_REV + SAID.actual
-    addTo(g.days, dayAt(w, startMs).no, { value, actual: 1, estimated: 0, missing: 0 })
+    addTo(g.days, dayAt(w, startMs).no, { value, count: COUNT.actual, band: bandAt(w, startMs), n: 1 })
   }
 }
 
@@ -155,6 +141,7 @@ export function cover(w: Work, a: Advance, t0: number, t1: number): void {
     carryOut,
     said: new Float32Array(n * 2),
     days: [],
+    why: a.takeBack === 'recent' ? 'false_read' : a.takeBack === 'still' ? 'stuck_register' : 'read_returned',
     dueMs: Number.POSITIVE_INFINITY,
     touchedMs: 0,
   }
@@ -185,6 +172,7 @@ export function declareOpen(w: Work, last: { tsMs: number; value: number }, unti
       carryOut: 0,
       said: new Float32Array(0),
       days: [],
+      why: 'read_returned',
       dueMs: Number.POSITIVE_INFINITY,
       touchedMs: 0,
     }

@@ -34,7 +34,7 @@ describe('local days', () => {
     expect(b.days[0]).toMatchObject({ date: '2025-10-26', value: 25, actual: 100, estimated: 0, missing: 0, rev: 1 })
   })
 
-  it('wait for late reads when some intervals are estimated, and come again when one arrives after that', () => {
+  it('are published at once when their value is firm; late reads then change the quality, once, after the hold', () => {
     const start = Date.UTC(2025, 10, 2, 23)
     const values = Array.from({ length: 97 }, (_, i) => Math.round(i * 25) / 100)
     const b = new Bench([aMeter()], { timezone: ZURICH, settings: { briefKeepMs: 48 * HOUR_MS } })
@@ -42,12 +42,88 @@ describe('local days', () => {
       start,
       values.map((v, i) => (i >= 40 && i < 60 ? Number.NaN : v)),
     )
-    expect(b.days).toHaveLength(0)
-    b.wait(start + 31 * HOUR_MS)
+    expect(b.days).toEqual([
+      expect.objectContaining({ date: '2025-11-03', value: 24, actual: 75, estimated: 21, estimatedValue: 5.25, rev: 1, was: undefined }),
+    ])
+    for (const i of [40, 41, 45]) b.read({ ts: start + i * QUARTER, value: values[i] as number, at: b.nowMs + HOUR_MS / 2 })
     expect(b.days).toHaveLength(1)
-    expect(b.days[0]).toMatchObject({ date: '2025-11-03', value: 24, actual: 75, estimated: 21, rev: 1 })
-    b.read({ ts: start + 40 * QUARTER, value: values[40] as number, at: b.nowMs + 1000 }).wait(b.nowMs + HOUR_MS)
-    expect(b.days.slice(1)).toEqual([expect.objectContaining({ date: '2025-11-03', value: 24, actual: 76, estimated: 20, rev: 2 })])
+    b.wait(start + 31 * HOUR_MS)
+    expect(b.days.slice(1)).toEqual([
+      expect.objectContaining({ value: 24, actual: 77, estimated: 19, rev: 2, was: { value: 24, why: 'late_read' } }),
+    ])
+  })
+
+  it('wait for late reads when those may still change the value', () => {
+    const start = Date.UTC(2025, 10, 2, 23)
+    const values = Array.from({ length: 140 }, (_, i) => Math.round(i * 25) / 100)
+    const b = new Bench([aMeter()], { timezone: ZURICH })
+    b.run(start, values.map((v, i) => (i >= 90 && i < 100 ? Number.NaN : v)).slice(0, 104))
+    expect(b.days).toHaveLength(0)
+    b.wait(start + 30.5 * HOUR_MS)
+    expect(b.days).toEqual([expect.objectContaining({ date: '2025-11-03', actual: 89, estimated: 7, rev: 1 })])
+  })
+
+  it('with their last read late are published when it comes', () => {
+    const start = Date.UTC(2025, 10, 2, 23)
+    const values = Array.from({ length: 97 }, (_, i) => Math.round(i * 25) / 100)
+    const b = new Bench([aMeter()], { timezone: ZURICH })
+    b.run(
+      start,
+      values.map((v, i) => (i === 89 ? Number.NaN : v)),
+    )
+    b.read({ ts: start + 89 * QUARTER, value: values[89] as number, at: start + 96 * QUARTER + 45 * 60_000 })
+    expect(b.lastDays()).toEqual([expect.objectContaining({ date: '2025-11-03', value: 24, actual: 96, estimated: 0 })])
+  })
+
+  it.each([
+    ['an ordinary day', Date.UTC(2025, 10, 2, 23), 24, { valley: 10, peak: 14 }],
+    ['25 hours: one more by night', Date.UTC(2025, 9, 25, 22), 25, { valley: 11, peak: 14 }],
+    ['23 hours: one less', Date.UTC(2025, 2, 29, 23), 23, { valley: 9, peak: 14 }],
+  ])('are split by time of use by the clock on the wall: %s', (_name, start, hours, tou) => {
+    const b = new Bench([aMeter()], { timezone: ZURICH })
+    b.run(
+      start,
+      Array.from({ length: hours * 4 + 1 }, (_, i) => 100 + i * 0.25),
+    )
+    expect(b.days).toEqual([expect.objectContaining({ value: hours, actual: hours * 4, tou })])
+  })
+
+  it('follow a calendar of the utility: weekdays, seasons, a band over midnight, the last rule counts', () => {
+    const tou = {
+      bands: ['flat', 'peak', 'night', 'summer'],
+      rules: [
+        { band: 'peak', from: '17:00', to: '21:00', days: 'weekdays' },
+        { band: 'night', from: '22:00', to: '06:00' },
+        { band: 'summer', from: '00:00', to: '24:00', months: [7, 8] },
+      ],
+      quantities: ['active_energy_import_kwh'],
+    }
+    const b = new Bench([aMeter()], { settings: { tou } })
+    b.run(
+      Date.UTC(2025, 10, 7),
+      Array.from({ length: 193 }, (_, i) => 100 + i * 0.25),
+    )
+    expect(b.days.map((d) => d.tou)).toEqual([
+      { flat: 12, peak: 4, night: 8, summer: 0 },
+      { flat: 16, peak: 0, night: 8, summer: 0 },
+    ])
+  })
+
+  it('of a register that stood still for a week before it was found out are all corrected', () => {
+    const b = new Bench([aMeter()], { settings: { stuckAfterMs: 7 * 24 * HOUR_MS, stuckFactor: 1 } })
+    const start = Date.UTC(2025, 10, 3)
+    for (let i = 0; i <= 96 * 22; i++) b.read({ ts: start + i * QUARTER, value: 100 + Math.min(i, 96 * 12 + 30) * 0.25 })
+    b.wait(b.nowMs + 8 * HOUR_MS)
+    const days = b.lastDays()
+    expect(days).toHaveLength(22)
+    for (const d of days) expect(d.actual + d.estimated + d.missing).toBe(96)
+    for (const d of days.slice(13)) expect(d).toMatchObject({ actual: 0, estimated: 96 })
+    for (const d of days.slice(13)) expect(d.value).toBeCloseTo(24, 0)
+    const seen = new Map<string, number>()
+    for (const d of b.days) {
+      expect(d.rev).toBe((seen.get(d.date) ?? 0) + 1)
+      seen.set(d.date, d.rev)
+    }
   })
 
   it('count what stays away as missing after the wait, and not before the first read', () => {

@@ -56,7 +56,7 @@ function explain(w: Work, e: Exchange): boolean {
       if (!Number.isNaN(g.d[i] as number) || e.fromMs < from.tsMs - w.c.intervalMs || e.fromMs > to.tsMs + w.c.intervalMs) continue
       g.cause = e.cause
       if (told(w, e)) g.d[i] = exchangeDelta(from, e.oldFinal, e.newInitial, to, limitsOf(w))
-      touch(w, g)
+      touch(w, g, 'exchange_told')
       return true
     }
   }

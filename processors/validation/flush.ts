@@ -1,20 +1,20 @@
 // Says what a gap's intervals are: computes them, sends those that changed with the next revision, corrects the days, and lets go of the
 // parts that late reads have completed.
-import type { IntervalStatus } from '#model/interval.ts'
+import type { IntervalStatus, Replaced } from '#model/interval.ts'
 import { type Balance, balanceEnergy, ROLE, tally } from './balance.ts'
-import { addToDay, publishDays } from './days.ts'
+import { addAll, addTo, addToDay, COUNT, type Count, dayByNo, expectedIntervals, FIGURES, NO, NOISE, publishDays, VALUE } from './days.ts'
 import { isTaken, ringPos } from './dedupe.ts'
 import { ACTUAL, type Knowledge, LIKE_DAY, LINEAR, MISSING, OUTAGE, type Shape, shape } from './estimate.ts'
-import { addTo, GAPS_MAX, type Gap, intervalsOf, SAID, SAID_REV, unfinished } from './gap.ts'
+import { GAPS_MAX, type Gap, intervalsOf, SAID, SAID_REV, unfinished } from './gap.ts'
 import { expectedRate } from './profile.ts'
 import { remember } from './recent.ts'
 import { isOk, step, tidy } from './register.ts'
 import { codeOf, findRow, USED } from './series.ts'
-import { dayAt, isHoliday, limitsOf, outlet, say, snap, type Work, wake, wholeMs } from './state.ts'
+import { bandAt, dayAt, isHoliday, limitsOf, outlet, say, snap, type Work, wake, wholeMs } from './state.ts'
 
 const HOUR_MS = 3_600_000
-/** Differences of day sums below this are binary noise, or that of a value remembered with seven digits. */
-const NOISE = 1e-5
+/** What days count intervals as, by SAID code. */
+export const COUNT_OF: readonly Count[] = [COUNT.missing, COUNT.actual, COUNT.estimated, COUNT.estimated, COUNT.edited]
 const STANDS_AFTER_MS = 3 * HOUR_MS
 const MAX_REV = 255
 
@@ -43,7 +43,7 @@ export function flush(w: Work, g: Gap): void {
   g.dueMs = Number.POSITIVE_INFINITY
   const spoken = speak(w, g)
   if (!g.open) reduce(w, g, spoken)
-  wake(w, publishDays(w.t, w.row, outlet(w)))
+  wake(w, publishDays(w.t, w.row, outlet(w, g.why)))
 }
 
 interface Spoken {
@@ -77,21 +77,25 @@ function speak(w: Work, g: Gap): Spoken {
       told = tidy(sum, 1e6)
     }
     if (startMs < (t.firstMs[row] as number)) continue
-    const code = saidCode(w, g, form, i)
-    if (g.cause === 'stuck_register' && stands(w, g, i, code)) value = g.said[i * 2] as number
+    let code: number = saidCode(w, g, form, i)
+    if (isEdited(g, i)) {
+      // What a person wrote stands.
+      code = SAID.edited
+      value = g.said[i * 2] as number
+    } else if (g.cause === 'stuck_register' && stands(w, g, i, code)) value = g.said[i * 2] as number
     out.values[i] = value ?? 0
     out.codes[i] = code
-    addTo(days, dayAt(w, startMs).no, {
-      value: value ?? 0,
-      actual: code === SAID.actual ? 1 : 0,
-      estimated: code === SAID.estimated || code === SAID.rejected ? 1 : 0,
-      missing: code === SAID.missing ? 1 : 0,
-    })
+    addTo(days, dayAt(w, startMs).no, { value: value ?? 0, count: COUNT_OF[code] as Count, band: bandAt(w, startMs), n: 1 })
     sayChanged(w, g, i, { startMs, value, code, kind: form.kinds[i] as number })
   }
   correctDays(w, g, days)
   g.days = days
   return out
+}
+
+function isEdited(g: Gap, i: number): boolean {
+  const meta = g.said[i * 2 + 1] as number
+  return meta >= SAID_REV && meta % SAID_REV === SAID.edited
 }
 
 /** The estimate of a register that stands still is said once its hour is complete, and not again each time more is learnt. */
@@ -122,9 +126,20 @@ function sayChanged(w: Work, g: Gap, i: number, now: { startMs: number; value: n
     status: STATUS[now.code] as IntervalStatus,
     reasons: reasonsOf(w, g, now),
     rev: rev + 1,
+    was: rev === 0 ? undefined : replaced(w, before, meta % SAID_REV, g.why),
   })
 }
-const STATUS: readonly IntervalStatus[] = ['missing', 'actual', 'estimated', 'rejected']
+const STATUS: readonly IntervalStatus[] = ['missing', 'actual', 'estimated', 'rejected', 'edited']
+
+/** What a revision replaces. Values are remembered with seven digits: in whole steps of the last figure they are exact again. */
+export function replaced(w: Work, value: number, code: number, why: Replaced['why']): Replaced {
+  return { value: code === SAID.missing || Number.isNaN(value) ? null : exact(w, value, code), status: STATUS[code] as IntervalStatus, why }
+}
+
+function exact(w: Work, value: number, code: number): number {
+  if (code !== SAID.actual) return tidy(value, 1e6)
+  return tidy((Math.round((value * w.c.scale) / w.c.multiplier) / w.c.scale) * w.c.multiplier, 1e6)
+}
 
 /** A read that came for the interval's end and is not believed makes the estimate stand in its place. */
 function saidCode(w: Work, g: Gap, form: Shape, i: number): number {
@@ -150,23 +165,16 @@ function reasonsOf(w: Work, g: Gap, now: { startMs: number; code: number; kind: 
 
 function correctDays(w: Work, g: Gap, days: number[]): void {
   const diff = [...days]
-  for (let k = 0; k < g.days.length; k += 5) {
-    addTo(diff, g.days[k] as number, {
-      value: -(g.days[k + 1] as number),
-      actual: -(g.days[k + 2] as number),
-      estimated: -(g.days[k + 3] as number),
-      missing: -(g.days[k + 4] as number),
-    })
+  addAll(diff, g.days, -1)
+  for (let j = 0; j < diff.length; j += FIGURES) {
+    let changed = Math.abs(diff[j + VALUE] as number) > NOISE
+    for (let i = VALUE + 1; i < FIGURES && !changed; i++) changed = Math.abs(diff[j + i] as number) > NOISE
+    if (changed) addToDay(w.t, w.row, diff, j, () => intervalsOfDay(w, diff[j + NO] as number))
   }
-  for (let k = 0; k < diff.length; k += 5) {
-    const f = {
-      value: diff[k + 1] as number,
-      actual: diff[k + 2] as number,
-      estimated: diff[k + 3] as number,
-      missing: diff[k + 4] as number,
-    }
-    if (Math.abs(f.value) > NOISE || f.actual !== 0 || f.estimated !== 0 || f.missing !== 0) addToDay(w.t, w.row, diff[k] as number, f)
-  }
+}
+
+function intervalsOfDay(w: Work, no: number): number {
+  return expectedIntervals(dayByNo(w.ctx.zone.def.timezone, no), w.c.intervalMs, w.t.firstMs[w.row] as number)
 }
 
 /** Cuts away what is no gap any more. */
@@ -205,11 +213,12 @@ function cut(w: Work, g: Gap, [a, b]: [number, number], spoken: Spoken): Gap {
   for (let i = 0; i < n; i++) {
     const code = spoken.codes[offset + i] as number
     if (code === NOT_SAID) continue
-    addTo(days, dayAt(w, firstEndMs + (i - 1) * interval).no, {
+    const startMs = firstEndMs + (i - 1) * interval
+    addTo(days, dayAt(w, startMs).no, {
       value: spoken.values[offset + i] as number,
-      actual: code === SAID.actual ? 1 : 0,
-      estimated: code === SAID.estimated || code === SAID.rejected ? 1 : 0,
-      missing: code === SAID.missing ? 1 : 0,
+      count: COUNT_OF[code] as Count,
+      band: bandAt(w, startMs),
+      n: 1,
     })
   }
   const d = g.d.slice(a, b + 1)
@@ -226,6 +235,7 @@ function cut(w: Work, g: Gap, [a, b]: [number, number], spoken: Spoken): Gap {
     carryOut: Math.max(0, carryOut),
     said: g.said.slice(offset * 2, (offset + n) * 2),
     days,
+    why: g.why,
     dueMs: Number.POSITIVE_INFINITY,
     touchedMs: 0,
   }

@@ -1,6 +1,6 @@
 // A gap: a stretch of a register's intervals that cannot be had from two neighbouring believed reads. It remembers what was said about
 // each interval, so that a late read revises exactly what it changes, and so that days can take back what they were given.
-import type { DayFigures } from './days.ts'
+import type { RevisionReason } from '#model/interval.ts'
 import { isOk, type RegisterLimits, rolloverModulus, step } from './register.ts'
 
 /** Why the register cannot be believed across the gap; '' when reads are simply absent. */
@@ -27,30 +27,18 @@ export interface Gap {
   carryOut: number
   /** What was said, two numbers an interval: value (unit of the quantity, NaN = missing) and revision * 8 + status code. */
   said: Float32Array
-  /** What its intervals have put into days: day number, value, actual, estimated, missing, day number ... */
+  /** What its intervals have put into days: a flat list of figures (days.ts). */
   days: number[]
+  /** Why it speaks again, if it does. */
+  why: RevisionReason
   /** When to speak next, and since when that waits. */
   dueMs: number
   touchedMs: number
 }
 
 /** Status codes in what a gap remembers; the revision times SAID_REV is added. */
-export const SAID = { missing: 0, actual: 1, estimated: 2, rejected: 3 } as const
+export const SAID = { missing: 0, actual: 1, estimated: 2, rejected: 3, edited: 4 } as const
 export const SAID_REV = 8
-
-/** Adds to a flat list of day figures. */
-export function addTo(days: number[], no: number, f: DayFigures): void {
-  let k = days.length - 5
-  while (k >= 0 && days[k] !== no) k -= 5
-  if (k < 0) {
-    k = days.length
-    days.push(no, 0, 0, 0, 0)
-  }
-  days[k + 1] = (days[k + 1] as number) + f.value
-  days[k + 2] = (days[k + 2] as number) + f.actual
-  days[k + 3] = (days[k + 3] as number) + f.estimated
-  days[k + 4] = (days[k + 4] as number) + f.missing
-}
 
 /** Gaps kept a register; with more the oldest keeps its last revision for good. */
 export const GAPS_MAX = 64

@@ -189,6 +189,7 @@ function scan(state: ValidationState, ctx: Context): void {
 
 export const validation: Validator<ValidationState, ValidationSettings> = {
   name: 'validation',
+  version: 1,
   settings: ValidationSettings,
   create: createState,
   onReading,

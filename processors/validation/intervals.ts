@@ -4,13 +4,13 @@
 import { QUANTITIES, type Quantity } from '#model/quantity.ts'
 import { tally } from './balance.ts'
 import { cover } from './cover.ts'
-import { addToDay, publishDays } from './days.ts'
+import { addActual, publishDays } from './days.ts'
 import type { GapCause } from './gap.ts'
 import { learn } from './profile.ts'
 import { remember } from './recent.ts'
 import { tidy } from './register.ts'
 import { OPEN, STUCK } from './series.ts'
-import { dayAt, isHoliday, isLearnt, outlet, snap, units, type Work, wake, wholeMs } from './state.ts'
+import { bandAt, dayAt, isHoliday, isLearnt, outlet, snap, units, type Work, wake, wholeMs } from './state.ts'
 
 /** One believed step of a register. */
 export interface Advance {
@@ -71,6 +71,7 @@ export function direct(w: Work, at: { t0: number; t1: number }, delta: number, c
   }
   if (delta === 0) return
   t.maxRev[row] = 1
+  t.maxDayRev[row] = 1
   const run = t0 - (t.flatSinceMs[row] as number)
   if (run > (t.flatMaxMs[row] as number)) t.flatMaxMs[row] = run
   t.flatSinceMs[row] = t1
@@ -100,8 +101,8 @@ function actual(w: Work, startMs: number, register: number, reasons: readonly st
   )
   if ((t.balance[row] as number) >= 0) tally(w.state.balances, t.balance[row] as number, startMs, value, 1)
   const day = dayAt(w, startMs)
-  addToDay(t, row, day.no, { value, actual: 1, estimated: 0, missing: 0 })
-  if (endMs >= day.endMs) wake(w, publishDays(t, row, outlet(w)))
+  addActual(t, row, day.no, value, bandAt(w, startMs))
+  if (endMs >= day.endMs) wake(w, publishDays(t, row, outlet(w, 'late_read')))
   remember(t, row, endMs / c.intervalMs, value, 1)
   // A stand-still longer than any before may be a fault: nothing is learnt from it.
   if (register === 0 && c.neverStill && endMs - (t.flatSinceMs[row] as number) > (t.flatMaxMs[row] as number) && isLearnt(w)) return

@@ -3,7 +3,7 @@
 // counts. Source of the method: like-day estimation over 3 to 4 valid reference days (UBP, Oracle "proxy day").
 import { HOUR_MS } from '#model/time.ts'
 import type { DayWindow } from './days.ts'
-import { PROFILE, profileAt, type SeriesTable } from './series.ts'
+import { PROFILE, profileOf, type SeriesTable } from './series.ts'
 
 const HOURS = 24
 /** Weight of the newest day: a mean over the last four or so. */
@@ -29,7 +29,7 @@ export interface SeenRate {
 export function learn(t: SeriesTable, row: number, day: DayWindow, seen: SeenRate): void {
   const { startMs, ratePerHour, intervalMs } = seen
   if (ratePerHour === 0 && (t.profile[row] as number) < 0) return
-  const at = profileAt(t, row) + (day.weekend || seen.holiday ? HOURS : 0) + hourOf(day, startMs)
+  const at = profileOf(t, row) * PROFILE + (day.weekend || seen.holiday ? HOURS : 0) + hourOf(day, startMs)
   const old = t.profiles[at] as number
   if (!Number.isNaN(old)) {
     const part = intervalMs < LEVEL_MS ? intervalMs / LEVEL_MS : 1

@@ -1,10 +1,10 @@
 // One read of a register: believed at once when it follows from the last one, else by what the chain of reads decides.
 import { resolve, stepBetween } from './chain.ts'
 import { declareOpen, touch } from './cover.ts'
-import { forgetDays, publishDays } from './days.ts'
+import { FIGURES, forgetDays, publishDays } from './days.ts'
 import { lastUsed, mark, NEW, newestMs, ringPos } from './dedupe.ts'
 import { flush } from './flush.ts'
-import { type Gap, gapEndMs, insertRead } from './gap.ts'
+import { type Gap, gapEndMs, insertRead, unfinished } from './gap.ts'
 import { type Advance, advance, direct } from './intervals.ts'
 import { EXPECTED, OPEN, PENDING, STUCK, USED } from './series.ts'
 import { limitsOf, maxPerHour, outlet, snap, type Work, wake, wholeMs } from './state.ts'
@@ -67,14 +67,18 @@ function begin(w: Work, read: { tsMs: number; value: number }, accept: (j: Judge
 function onLate(w: Work, verdict: number, read: { tsMs: number; value: number }, accept: (j: Judged) => void): void {
   const at = snap(w.c, read.tsMs)
   let fits = true
+  let whole: Gap | undefined
   for (const g of w.t.gaps.get(w.row) ?? []) {
     if (g.open || at <= (g.t[0] as number) || at >= gapEndMs(g, w.c.intervalMs)) continue
     fits = insertRead(g, at, read.value, limitsOf(w))
     if (fits && verdict >= 0) mark(w.t, ringPos(w.t, w.row, verdict), USED)
-    touch(w, g)
+    touch(w, g, 'late_read')
+    if (unfinished(g, wholeMs(w.c)).length === 0) whole = g
     break
   }
   accept(fits ? { quality: 'late', rules: LATE } : { quality: 'suspect', rules: MISFIT })
+  // Nothing is left to wait for.
+  if (whole !== undefined) flush(w, whole)
 }
 const LATE: readonly string[] = ['late']
 const MISFIT: readonly string[] = ['late', 'out_of_line']
@@ -146,7 +150,7 @@ export function visit(w: Work): void {
     if (now - last <= s.windowMs) wake(w, open || now - last > waitMs ? now + c.intervalMs : last + waitMs + c.intervalMs)
   }
   expire(w, now)
-  wake(w, publishDays(t, row, outlet(w)))
+  wake(w, publishDays(t, row, outlet(w, 'late_read')))
 }
 
 /**
@@ -156,7 +160,7 @@ export function visit(w: Work): void {
 function isBrief(w: Work, g: Gap): boolean {
   if (g.open || g.dueMs < Number.POSITIVE_INFINITY || g.d.some((d) => Number.isNaN(d))) return false
   if (g.d.every((d) => d === 0)) return true
-  return g.days.length <= 5 && gapEndMs(g, w.c.intervalMs) - (g.t[0] as number) <= w.s.linearUpToMs
+  return g.days.length <= FIGURES && gapEndMs(g, w.c.intervalMs) - (g.t[0] as number) <= w.s.linearUpToMs
 }
 
 function isSettled(w: Work, g: Gap, now: number): boolean {

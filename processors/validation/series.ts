@@ -10,8 +10,10 @@ import type { Holes } from './slots.ts'
 export const RING = 16
 /** Fingerprints of values kept for older slots: a day at 15 min. */
 export const PRINTS = 96
-/** Local days kept in place; older unfinished ones move to `oldDays`. */
-export const DAYS = 4
+/** Local days kept in place, yesterday and today; older unfinished ones move to `oldDays`. */
+export const DAYS = 2
+/** Time-of-use bands kept beside the base band, which is the rest. */
+export const BANDS = 3
 /** Slots of the like-day shape: weekday and weekend, by local hour. */
 export const PROFILE = 48
 
@@ -61,6 +63,7 @@ const COLUMNS = [
   ['peakPerHour', Float32Array, 1, 0],
   ['learnt', Uint32Array, 1, 0], // actual intervals seen
   ['maxRev', Uint8Array, 1, 1], // highest revision said since the register last moved
+  ['maxDayRev', Uint8Array, 1, 1], // the same of its days
   ['profile', Int32Array, 1, -1],
   ['levelSeen', Float32Array, 1, 0], // running means of the last days: rate seen, and rate the shape expected
   ['levelExpected', Float32Array, 1, 0],
@@ -69,6 +72,9 @@ const COLUMNS = [
   ['dayActual', Uint16Array, DAYS, 0],
   ['dayEstimated', Uint16Array, DAYS, 0],
   ['dayMissing', Uint16Array, DAYS, 0],
+  ['dayEdited', Uint16Array, DAYS, 0],
+  ['dayEstimatedValue', Float64Array, DAYS, 0],
+  ['daySaid', Float64Array, DAYS, 0], // value last published
   ['dayRev', Uint16Array, DAYS, 0], // published revision * 2 + 1 when changed since
   // values
   ['good', Float64Array, 1, Number.NaN],
@@ -81,19 +87,11 @@ const COLUMNS = [
 type Column = (typeof COLUMNS)[number]
 type Columns = { [C in Column as C[0]]: InstanceType<C[1]> }
 
-/** Figures of a day that left the columns unfinished. */
-export interface OldDay {
-  no: number
-  value: number
-  actual: number
-  estimated: number
-  missing: number
-  rev: number
-}
-
 /** What the registry says about a series, shared by all series alike. */
 export interface SeriesConfig {
   register: boolean
+  /** Days are split by time-of-use bands. */
+  tou: boolean
   /** A register that a meter with a base load never leaves standing still. */
   neverStill: boolean
   intervalMs: number
@@ -121,11 +119,14 @@ export interface SeriesTable extends Columns {
   channel: string[]
   configs: SeriesConfig[]
   profiles: Float32Array
+  /** Beside each like-day shape: values of the days in the columns by time-of-use band. */
+  bands: Float64Array
   profileCount: number
   profileFree: number[]
   holes: Map<number, Holes>
   gaps: Map<number, Gap[]>
-  oldDays: Map<number, OldDay[]>
+  /** Days that left the columns and may still change, OLD_DAY numbers each (days.ts). */
+  oldDays: Map<number, number[]>
 }
 
 const VALUES = new Map(COLUMNS.map((c) => [c[0], c] as const))
@@ -142,6 +143,7 @@ export function createTable(expected: number): SeriesTable {
     channel: [],
     configs: [],
     profiles: new Float32Array(0),
+    bands: new Float64Array(0),
     profileCount: 0,
     profileFree: [],
     holes: new Map(),
@@ -212,19 +214,24 @@ export function removeDevice(t: SeriesTable, device: string): void {
   }
 }
 
-/** The like-day shape of a row as an offset into `profiles`, made when first needed. */
-export function profileAt(t: SeriesTable, row: number): number {
-  let p = t.profile[row] as number
-  if (p >= 0) return p * PROFILE
-  p = t.profileFree.pop() ?? t.profileCount++
+/** Number of a row's like-day shape, made when first needed. */
+export function profileOf(t: SeriesTable, row: number): number {
+  const known = t.profile[row] as number
+  if (known >= 0) return known
+  const p = t.profileFree.pop() ?? t.profileCount++
   if ((p + 1) * PROFILE > t.profiles.length) {
-    const wider = new Float32Array((Math.ceil(p * 1.25) + 4) * PROFILE)
+    const room = Math.ceil(p * 1.25) + 4
+    const wider = new Float32Array(room * PROFILE)
     wider.set(t.profiles)
     t.profiles = wider
+    const bands = new Float64Array(room * DAYS * BANDS)
+    bands.set(t.bands)
+    t.bands = bands
   }
   t.profiles.fill(Number.NaN, p * PROFILE, (p + 1) * PROFILE)
+  t.bands.fill(0, p * DAYS * BANDS, (p + 1) * DAYS * BANDS)
   t.profile[row] = p
-  return p * PROFILE
+  return p
 }
 
 /** Largest time after the grid that counts as on it: a thirtieth of the interval, at most a minute. */
@@ -250,6 +257,7 @@ function configOf(asset: AssetProperties, quantity: Quantity, s: ValidationSetti
   const range = s.ranges[quantity]
   return {
     register: isRegister(quantity),
+    tou: isRegister(quantity) && s.tou.quantities.includes(quantity) && s.tou.rules.length > 0,
     neverStill: quantity === 'active_energy_import_kwh' && asset.kind === 'electric_meter' && a.role === 'customer',
     intervalMs,
     snapMs: Math.min(SNAP_MAX_MS, intervalMs / SNAP_SHARE),

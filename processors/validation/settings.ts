@@ -1,6 +1,7 @@
 // What a utility can set for validation, with units in the names and the reason of each default. `ValidationSettings.parse({})` works.
 import { z } from 'zod'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '#model/time.ts'
+import { TOU_DEFAULT, TouSettings } from './tou.ts'
 
 const ms = z.number().int().positive()
 const range = z.tuple([z.number(), z.number()])
@@ -17,8 +18,10 @@ export const ValidationSettings = z.object({
   /** Storm mode: when this share of a zone's registers is silent, missing is declared only after stormLimitMs. */
   stormShare: z.number().min(0).max(1).default(0.5),
   stormLimitMs: ms.default(72 * HOUR_MS),
-  /** A day with estimated intervals waits this long after its end for late reads before its first revision. */
+  /** A day whose value late reads may still change waits this long after its end before its first revision; one whose quality may, before its second. */
   dayHoldMs: ms.default(6 * HOUR_MS),
+  /** Bands of time of use by which days are split. */
+  tou: TouSettings.default(() => TouSettings.parse(TOU_DEFAULT)),
   /** Readings older than this before the newest one of their series are refused. */
   windowMs: ms.default(40 * DAY_MS),
   /** Short gaps between known registers within one day, and gaps in which the register stood still, stay open to late reads this long; all others as long as windowMs. */

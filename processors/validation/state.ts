@@ -1,14 +1,15 @@
 // What validation remembers of a zone, and the small bundle that its steps pass along while they work on one series.
 import type { ZoneDevice } from '#model/asset.ts'
-import type { IntervalStatus } from '#model/interval.ts'
+import type { IntervalStatus, Replaced, RevisionReason } from '#model/interval.ts'
 import { QUANTITIES, type Quantity } from '#model/quantity.ts'
 import { DAY_MS } from '#model/time.ts'
 import type { ZoneContext } from '../fold.ts'
 import { type Balance, createBalances } from './balance.ts'
-import { type DayOutlet, dayOf } from './days.ts'
+import { type DayOutlet, type DayWindow, dayOf, FIGURES, findDay, type SaidDay } from './days.ts'
 import { type RegisterLimits, tidy } from './register.ts'
 import { createTable, type SeriesConfig, type SeriesTable } from './series.ts'
 import type { ValidationSettings } from './settings.ts'
+import { bandOf, byBand } from './tou.ts'
 import type { ValidatorContext } from './validator.ts'
 
 /** An exchange or reset that someone told us of; indices are NaN when not told. */
@@ -119,6 +120,7 @@ export interface Said {
   status: IntervalStatus
   reasons: readonly string[]
   rev: number
+  was: Replaced | undefined
 }
 
 /** Register units as the quantity's unit. */
@@ -126,30 +128,56 @@ export function units(w: Work, register: number): number {
   return tidy(register * w.c.multiplier, 1e6)
 }
 
-/** Where the row's days go. */
-export function outlet(w: Work): DayOutlet {
+/** Time-of-use band of an interval by its start; 0 for quantities without a calendar. */
+export function bandAt(w: Work, startMs: number): number {
+  if (!w.c.tou) return 0
+  const day = dayAt(w, startMs)
+  return bandOf(w.s.tou, w.ctx.zone.def.timezone, day, { ms: startMs, holiday: isHoliday(w.state, day.no) })
+}
+
+/** True when all that is estimated of a day lies between known registers within the day: its value stands, whatever comes late. */
+function isFirm(w: Work, no: number): boolean {
+  for (const g of w.t.gaps.get(w.row) ?? []) {
+    if (findDay(g.days, no, FIGURES) < 0) continue
+    if (g.open || g.days.length > FIGURES || g.d.some((d) => Number.isNaN(d))) return false
+  }
+  return true
+}
+
+/** Where the row's days go. `why` is for days that were published before. */
+export function outlet(w: Work, why: RevisionReason): DayOutlet {
   return {
     timezone: w.ctx.zone.def.timezone,
     intervalMs: w.c.intervalMs,
     nowMs: w.ctx.nowMs,
     holdMs: w.s.dayHoldMs,
     giveUpMs: w.s.stormLimitMs + w.s.dayHoldMs + DAY_MS,
-    day: (window, d, rev) =>
-      w.ctx.day(
-        {
-          meter: w.t.device[w.row] as string,
-          quantity: quantityOf(w),
-          channel: w.t.channel[w.row] as string,
-          date: window.date,
-          value: tidy(d.value, 1e6),
-          actual: d.actual,
-          estimated: d.estimated,
-          missing: d.missing,
-          rev,
-        },
-        w.info,
-      ),
+    isFirm: (no) => isFirm(w, no),
+    day: (window, d) => sayDay(w, window, d, why),
   }
+}
+
+function sayDay(w: Work, window: DayWindow, d: SaidDay, why: RevisionReason): void {
+  const value = tidy(d.value, 1e6)
+  w.ctx.day(
+    {
+      meter: w.t.device[w.row] as string,
+      quantity: quantityOf(w),
+      channel: w.t.channel[w.row] as string,
+      date: window.date,
+      value,
+      actual: d.actual,
+      estimated: d.estimated,
+      missing: d.missing,
+      edited: d.edited,
+      estimatedValue: tidy(d.estimatedValue, 1e6),
+      tou: w.c.tou ? byBand(w.s.tou, value, d.bands, (v) => tidy(v, 1e6)) : undefined,
+      rules: [],
+      rev: d.rev,
+      was: d.rev > 1 ? { value: tidy(d.before, 1e6), why } : undefined,
+    },
+    w.info,
+  )
 }
 
 /** Sends one interval out. */
@@ -165,6 +193,7 @@ export function say(w: Work, i: Said): void {
       status: i.status,
       reasons: i.reasons as string[],
       rev: i.rev,
+      was: i.was,
     },
     w.info,
   )

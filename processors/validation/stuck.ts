@@ -83,7 +83,7 @@ export function advanceStuck(w: Work, a: Advance, proceed: (a: Advance) => void)
     g.d = [a.delta]
     g.cause = ''
     t.flatSinceMs[row] = t1
-    touch(w, g)
+    touch(w, g, 'stuck_register')
     return
   }
   touch(w, g)

@@ -2,7 +2,6 @@
 // (Page 1954; Lorden 1971 for one sum per hypothesis) over amounts on a grid.
 // Of an amount q: every hour holds at least q litres, the leak takes q to 2q, the customer's use comes on top.
 import { PULSE_VARIANCE, type PulseDemand, pulseCdf, setPulseDemand } from '../../statistics/pulse-demand.ts'
-import { WANDER } from './habit.ts'
 
 const LOWEST_LPH = 3
 export const HYPOTHESES = 17
@@ -16,8 +15,8 @@ const STRANGE = 0.02
 const STRANGE_DECADES = Math.log(300)
 /** What one hour may say at most. */
 const HOUR_MAX = 3.5
-/** Leaks below this share of what an hour usually takes drown in its day-to-day wander. */
-const DROWNED = 2 * WANDER
+/** Leaks below so many times the day-to-day wander drown in it. */
+const DROWNED = 2
 
 export const lowestLph = (j: number): number => AMOUNTS[j] as number
 
@@ -26,9 +25,9 @@ const below = new Float64Array(HYPOTHESES + 2)
 /** Log-likelihood ratio of the last weighed hour for every hypothesis; read by the caller at once. */
 export const ratios = new Float64Array(HYPOTHESES)
 
-/** Fills `ratios` for an hour with `litres` where `mean` were expected, in draws of `draw` litres. */
-export function weigh(litres: number, mean: number, draw: number): void {
-  setPulseDemand(demand, mean, draw + (WANDER * WANDER * mean) / PULSE_VARIANCE)
+/** Fills `ratios` for an hour with `litres` where `mean` were expected, in draws of `draw` litres; `wander`: of the mean from day to day, a share. */
+export function weigh(litres: number, mean: number, draw: number, wander: number): void {
+  setPulseDemand(demand, mean, draw + (wander * wander * mean) / PULSE_VARIANCE)
   const strange = STRANGE / (STRANGE_DECADES * (litres + 10))
   const usual = (1 - STRANGE) * (pulseCdf(demand, litres + 0.5) - pulseCdf(demand, litres - 0.5)) + strange
   for (let j = 0; j < HYPOTHESES + 2; j++) below[j] = pulseCdf(demand, litres - (AMOUNTS[j] as number) + 0.5)
@@ -38,6 +37,6 @@ export function weigh(litres: number, mean: number, draw: number): void {
     const ratio = leaking / usual
     const runs = Math.log(FAILS + (1 - FAILS) * ratio)
     // An hour below the amount speaks against it however much is used otherwise; one above only where the leak would stand out.
-    ratios[j] = litres >= q && q < DROWNED * mean ? 0 : Math.min(HOUR_MAX, runs)
+    ratios[j] = litres >= q && q < DROWNED * wander * mean ? 0 : Math.min(HOUR_MAX, runs)
   }
 }

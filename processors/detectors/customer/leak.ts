@@ -9,7 +9,7 @@ import type { Interval } from '#model/interval.ts'
 import { HOUR_MS, localHour } from '#model/time.ts'
 import type { Detector, DetectorContext } from '../../fold.ts'
 import { PULSE_VARIANCE } from '../../statistics/pulse-demand.ts'
-import { createHabit, createKind, drawOf, expected, type Habit, type Kind, learn } from './habit.ts'
+import { createHabit, createKind, drawOf, expect, expected, type Habit, type Kind, learn, wanderOf } from './habit.ts'
 import { HYPOTHESES, lowestLph, ratios, weigh } from './hypotheses.ts'
 
 /** Hours between an hour and its being learnt: what turns out a leak meanwhile never becomes habit. */
@@ -39,7 +39,12 @@ const settings = z.object({
     .default(['institution', 'school', 'office', 'workshop', 'hotel', 'hospital', 'industry'])
     .describe('Customer types whose use follows shifts and guests'),
   cautiousFactor: z.number().min(1).default(1.5).describe('So much more evidence is asked of them'),
-  highShare: z.number().min(0).default(0.15).describe('Habit is taken this much higher than known: the wander from day to day'),
+  caution: z
+    .number()
+    .min(0)
+    .default(1)
+    .describe('Habit is taken this many standard deviations higher than known: its standard error and the wander from day to day'),
+  quietHoursMin: z.number().int().min(0).default(3).describe('Hours of rest for this kind of customer, mostly at night, that a leak must have run through'),
   hoursMin: z.number().int().positive().default(8).describe('Least length of a run'),
   hoseLph: z.number().positive().default(450).describe('A garden hose gives this and more, litres an hour'),
   hoseHoursMin: z.number().int().positive().default(25).describe('Flows that a hose gives must last this long: filling a pool takes a day'),
@@ -186,7 +191,7 @@ function dayKind(hour: number, ctx: Context): { hour: number; off: boolean } {
 
 function judge(state: CustomerLeakState, m: Meter, kind: Kind, hour: number, litres: number, asset: Customer, ctx: Context): void {
   const { hour: hourOfDay, off } = dayKind(hour, ctx)
-  const usual = expected(m.habit, kind, hourOfDay, off)
+  const { mean: usual, error } = expect(m.habit, kind, hourOfDay, off)
   if (ctx.warmingUp) {
     // Nothing new happens before the warm-up ends: no need to wait and see.
     learn(m.habit, kind, hourOfDay, off, litres, usual)
@@ -195,7 +200,9 @@ function judge(state: CustomerLeakState, m: Meter, kind: Kind, hour: number, lit
   }
   if (m.habit.hours < ctx.settings.historyHoursMin) return
   const draw = drawOf(m.habit, kind)
-  weigh(litres, usual * shared(state, usual, draw, litres) * (1 + ctx.settings.highShare), draw)
+  const wander = wanderOf(kind)
+  const high = 1 + ctx.settings.caution * Math.sqrt(error * error + wander * wander)
+  weigh(litres, usual * shared(state, usual, draw, litres) * high, draw, wander)
   for (let j = 0; j < HYPOTHESES; j++) {
     const before = m.sums[j] as number
     if (before === 0) m.since[j] = hour

@@ -3,7 +3,7 @@
 import type { Evidence, FindingDraft } from '#model/finding.ts'
 import { toIso } from '#model/time.ts'
 import type { DetectorContext } from '../../fold.ts'
-import { isDark, isOverdue, type Moment } from './interruptions.ts'
+import { disregardSilence, isDark, isOverdue, type Moment } from './interruptions.ts'
 import { lastTrueMs, usualAgeMs } from './rhythm.ts'
 import type { OutageSettings } from './settings.ts'
 import { crossEvidence } from './silence.ts'
@@ -119,6 +119,7 @@ function sayGateway(
   if (gateway.silentMs > 0 && gateway.said === cause) return
   if (gateway.silentMs === 0) gateway.silentMs = seconds(gateway.heardMs || gateway.offlineMs || ctx.nowMs)
   gateway.said = cause
+  if (cause === 'comms') disregardSilence(s, gateway.members)
   if (gateway.zones.length > 1) {
     ctx.summarise('gateway_silence', {
       gateway: gateway.id,

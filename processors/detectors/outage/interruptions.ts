@@ -4,6 +4,7 @@ import { lastTrueMs } from './rhythm.ts'
 import type { OutageSettings } from './settings.ts'
 import {
   FEEDER_METER,
+  GAP_COUNTED,
   type Interruption,
   type MemberState,
   NONE,
@@ -121,6 +122,8 @@ function lookBack(s: OutageState, transformer: TransformerState, place: Place, c
     const to = meters.gapToMs[i] as number
     const last = lastTrueMs(meters, i, cfg)
     if (isOverdue(s, i) && isFresh(s, i, last, place.part)) darkMember(s, place, i).silentFromMs = last
+    else if (to > startMs && from <= startMs + MARGIN_MS && ((meters.flags[i] as number) & GAP_COUNTED) !== 0)
+      memberOf(place.part, i).onMs = to
     else if (to > startMs && from <= startMs + MARGIN_MS && isFresh(s, i, from, place.part)) {
       const m = darkMember(s, place, i)
       m.silentFromMs = from
@@ -260,9 +263,24 @@ function wasOn(m: MemberState, ms: number): void {
   m.backBy = ''
 }
 
-function anyGasp(part: Part): boolean {
-  for (const m of part.members.values()) if (m.gaspMs > 0) return true
-  return false
+/** Two meters said that they lost their supply: it is not one premise. */
+function several(part: Part): boolean {
+  let n = 0
+  for (const m of part.members.values()) if (m.gaspMs > 0 || m.backBy === 'event') n += 1
+  return n >= 2
+}
+
+/** Gateway `g` failed: that its meters were silent says nothing of their supply. */
+export function disregardSilence(s: OutageState, members: Int32Array): void {
+  for (const i of members) {
+    const e = s.interruptions.get(s.meters.interruption[i] as number)
+    const part = e?.parts.get(s.meters.transformer[i] as number)
+    const m = part?.members.get(i)
+    if (e === undefined || part === undefined || m === undefined) continue
+    if (m.silentFromMs === 0 || m.gaspMs > 0 || m.backBy === 'event' || m.flat || several(part)) continue
+    part.members.delete(i)
+    touch({ e, part })
+  }
 }
 
 /** After a gap, the register of meter `i` had stood still, or had gone on counting. */
@@ -278,7 +296,7 @@ export function noteGap(s: OutageState, i: number, flat: boolean, at: Moment): v
     // It counted on and nobody gasped: the word was missing, not the supply. Unless it was silent for much longer than the others,
     // and could have counted then.
     const longer = place.part.endMs > 0 && to > place.part.endMs + 1.5 * step
-    if (!flat && !longer && m.backBy !== 'event' && !anyGasp(place.part)) wasOn(m, to)
+    if (!flat && !longer && m.gaspMs === 0 && m.backBy !== 'event' && !several(place.part)) wasOn(m, to)
     touch(place)
     return
   }

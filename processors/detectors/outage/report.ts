@@ -142,7 +142,9 @@ function leftWants(s: OutageState, e: Interruption, p: Part, parent: Want, ctx: 
     // What brought it back must be later than the first read after the end, or the message than the others'.
     const longer =
       m.backBy === 'event' ? m.backMs > p.endMs + ctx.settings.joinS * 1000 : m.backMs > p.endMs + 1.5 * (s.meters.stepMs[i] as number)
-    if (!left && !(known && longer)) continue
+    // Its own message, dated well after the others', is proof enough without a missed read.
+    const told = longer && (known || (m.backBy === 'event' && m.gaspMs + m.silentFromMs > 0))
+    if (!left && !told) continue
     out.push({ scope, startMs: p.startMs, endMs: m.backMs, members: [[i, m]], parent: idOf(e, parent), reason: 'left-behind', left: true })
   }
   return out

@@ -13,6 +13,8 @@ export const OutageSettings = z.object({
   holdS: seconds.default(50),
   /** Transformers that go dark within two minutes of each other have one cause. */
   joinS: seconds.default(120),
+  /** One lonely gasp belongs to another transformer's outage when it is this close: one fault is one instant, clocks are some seconds off. */
+  coincideS: seconds.default(20),
   /** Gasps of this share of a transformer's meters, at least two, are an outage: 30 to 90 % are sent, and a storm loses more. */
   gaspShareMin: share.default(0.1),
   /** Of the meters whose state is known, this share must be dark. */

@@ -89,7 +89,7 @@ export function assessTransformer(s: OutageState, t: number, round: Round): bool
   const { at } = round
   const transformer = s.transformers[t]
   if (transformer === undefined) return false
-  joinOpen(s, t, at)
+  joinOpen(s, t, round)
   const q = silenceOf(s, transformer.members, at)
   const { fresh, loMs } = q
   if (q.reading > 0 || fresh.length === 0 || fresh.length <= q.stale) return false
@@ -119,14 +119,17 @@ function feed(s: OutageState, t: number, fresh: number[], window: [number, numbe
 }
 
 /** Silent meters of a transformer that is in an interruption already: more evidence for it. */
-function joinOpen(s: OutageState, t: number, at: Moment): void {
+function joinOpen(s: OutageState, t: number, round: Round): void {
+  const { at } = round
   const transformer = s.transformers[t] as OutageState['transformers'][number]
   const e = s.interruptions.get(transformer.interruption)
   const part = e?.parts.get(t)
   if (e === undefined || part === undefined || part.endMs !== 0) return
   for (const i of transformer.members) {
     const last = lastTrueMs(s.meters, i, at.cfg)
-    if (isOverdue(s, i) && isFresh(s, i, last, part) && last <= part.startMs + at.cfg.joinS * 1000) silent(s, { e, part }, i, last)
+    const fits = isOverdue(s, i) && isFresh(s, i, last, part) && last <= part.startMs + at.cfg.joinS * 1000
+    // What one gateway that died meanwhile did not bring makes no dark transformer of a dark premise.
+    if (fits && (part.verdict === 'dark' || !deadSince(s, s.meters.gateway[i] as number, last, round))) silent(s, { e, part }, i, last)
     // A missed read is due in any case: those without a word are weighed anew.
     else if (isOverdue(s, i)) {
       part.dirty = true

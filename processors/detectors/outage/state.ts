@@ -14,6 +14,8 @@ export const OVERDUE = 1
 export const COMMS_OPEN = 2
 /** The meter exports: its import register can stand still with supply present. */
 export const EXPORTS = 4
+/** Over its last hole (gapFromMs to gapToMs) the register went on counting. */
+export const GAP_COUNTED = 8
 /** Values of `role`. */
 export const CUSTOMER = 0
 export const CHECK = 1

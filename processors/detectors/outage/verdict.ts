@@ -18,6 +18,81 @@ export interface Tally {
   undecided: number
   checkOn: boolean
   checkDark: boolean
+  /** Read when a read was due, after the end: lit or back, nobody knows. */
+  neutral: number
+}
+
+/** What the other transformers of an interruption say about one: those that are dark by two voices or more. */
+export interface Siblings {
+  dark: number
+  /** Share of their meters whose gasp was heard. */
+  gaspRate: number
+  /** Onset of the one that began nearest to this part, and 0 without any. */
+  startMs: number
+  /** Meters of this part behind gateways through which voices came. */
+  reach: number
+}
+
+export interface Look {
+  of(part: Part): Siblings
+  /** Share of reachable meters of all strong parts whose gasp was heard. */
+  gaspRate: number
+  reachOf(transformer: number): number
+}
+
+/** A voice of two or more meters makes a part strong: it can lend weight to another. */
+export function strongPart(part: Part): boolean {
+  if (part.verdict === 'lit') return false
+  let voices = 0
+  for (const m of part.members.values()) if (m.onMs === 0 && (m.gaspMs > 0 || m.backBy === 'event')) voices += 1
+  return voices >= 2
+}
+
+/** Gateways through which a voice of this interruption came: only of their meters is a word to be expected. */
+function speaking(s: OutageState, e: Interruption): Set<number> {
+  const out = new Set<number>()
+  for (const p of e.parts.values()) {
+    for (const [i, m] of p.members) if (m.gaspMs > 0 || m.backBy === 'event') out.add(s.meters.gateway[i] as number)
+  }
+  return out
+}
+
+/** For each part of an interruption, what its strong siblings say. */
+export function siblings(s: OutageState, e: Interruption): Look {
+  const heard = speaking(s, e)
+  const own = new Map<Part, { gasps: number; reach: number }>()
+  let gasps = 0
+  let reach = 0
+  const starts: number[] = []
+  for (const p of e.parts.values()) {
+    if (!strongPart(p)) continue
+    let n = 0
+    for (const m of p.members.values()) if (m.gaspMs > 0) n += 1
+    const all = reachOf(s, p.transformer, heard)
+    own.set(p, { gasps: n, reach: all })
+    gasps += n
+    reach += all
+    starts.push(p.startMs)
+  }
+  const of = (part: Part): Siblings => {
+    const mine = own.get(part)
+    let startMs = 0
+    for (const ms of starts) if (Math.abs(ms - part.startMs) < Math.abs(startMs - part.startMs)) startMs = ms
+    const others = reach - (mine?.reach ?? 0)
+    return {
+      dark: own.size - (mine === undefined ? 0 : 1),
+      gaspRate: others === 0 ? 0 : (gasps - (mine?.gasps ?? 0)) / others,
+      startMs,
+      reach: mine?.reach ?? reachOf(s, part.transformer, heard),
+    }
+  }
+  return { of, gaspRate: reach === 0 ? 0 : gasps / reach, reachOf: (t) => reachOf(s, t, heard) }
+}
+
+function reachOf(s: OutageState, t: number, heard: ReadonlySet<number>): number {
+  let n = 0
+  for (const i of s.transformers[t]?.members ?? []) if (heard.has(s.meters.gateway[i] as number)) n += 1
+  return n
 }
 
 export function tally(s: OutageState, part: Part, cfg: OutageSettings): Tally {
@@ -31,6 +106,7 @@ export function tally(s: OutageState, part: Part, cfg: OutageSettings): Tally {
     undecided: 0,
     checkOn: false,
     checkDark: false,
+    neutral: 0,
   }
   for (const [i, m] of part.members) {
     const check = s.meters.role[i] === CHECK
@@ -43,7 +119,7 @@ export function tally(s: OutageState, part: Part, cfg: OutageSettings): Tally {
     } else if (m.onMs > 0 && (part.endMs === 0 || m.onMs < part.endMs - MARGIN_MS)) {
       c.on += 1
       if (check) c.checkOn = true
-    }
+    } else if (m.onMs > 0) c.neutral += 1
   }
   if (part.transformer === NONE) return c
   const { members } = s.transformers[part.transformer] as OutageState['transformers'][number]
@@ -89,28 +165,40 @@ export function time(s: OutageState, part: Part, c: Tally): void {
   part.endMs = enough ? Math.max(part.startMs, median(events.length > 0 ? events : reads)) : 0
 }
 
-function darkOn(c: Tally, siblingDark: boolean, cfg: OutageSettings): boolean {
+/** Fewer than one in twenty would be this quiet: then it is another thing that happened nearby at the same time. */
+const TOO_QUIET = 0.05
+
+/** One voice is enough beside a dark sibling when it speaks of the same instant and so few voices are no wonder at the siblings' rate. */
+function lonelyVoice(c: Tally, part: Part, sib: Siblings, cfg: OutageSettings): boolean {
+  if (sib.dark === 0 || c.on > 0 || Math.abs(sib.startMs - part.startMs) > cfg.coincideS * 1000) return false
+  const n = Math.max(1, sib.reach)
+  const quiet = (1 - sib.gaspRate) ** n + n * sib.gaspRate * (1 - sib.gaspRate) ** (n - 1)
+  return quiet >= TOO_QUIET
+}
+
+function darkOn(c: Tally, part: Part, sib: Siblings, cfg: OutageSettings): boolean {
   if (c.dark === 0 || c.checkOn) return false
   const known = c.dark + c.on
   if (c.dark < known * cfg.darkShareMin) return false
   // The only meter of its transformer is a premise.
   if (c.total === 1) return false
-  const settled = c.undecided <= c.total * cfg.undecidedShareMax
-  if (settled) return c.dark >= 2 || (siblingDark && c.on === 0)
   const few = c.gasps + (c.checkDark ? 1 : 0)
   // Restorations without gasps count like gasps: both come from a meter that lost its supply.
   const voices = Math.max(few, c.proven)
+  const settled = c.undecided <= c.total * cfg.undecidedShareMax
+  if (settled && c.dark >= 2 && c.dark >= (known + c.neutral) * cfg.darkShareMin) return true
+  if (settled && voices === 0) return sib.dark > 0 && c.on === 0
   if (voices >= 2 && voices >= c.total * cfg.gaspShareMin) return true
-  return siblingDark && voices >= 1 && c.on === 0
+  return voices >= 1 && lonelyVoice(c, part, sib, cfg)
 }
 
-/** Weighs a changed part anew. `siblingDark`: another transformer of the same interruption is dark on two voices or more. */
-export function weigh(s: OutageState, part: Part, siblingDark: boolean, cfg: OutageSettings): Tally {
+/** Weighs a changed part anew. */
+export function weigh(s: OutageState, part: Part, sib: Siblings, cfg: OutageSettings): Tally {
   let c = tally(s, part, cfg)
   time(s, part, c)
   c = tally(s, part, cfg)
   if (part.transformer === NONE) part.verdict = 'premises'
-  else if (darkOn(c, siblingDark, cfg)) part.verdict = 'dark'
+  else if (darkOn(c, part, sib, cfg)) part.verdict = 'dark'
   else part.verdict = c.dark > 0 ? 'premises' : 'lit'
   if (part.verdict !== 'dark') part.endMs = openPremises(part) ? 0 : lastBack(part)
   return c
@@ -131,21 +219,14 @@ function lastBack(part: Part): number {
  * The whole feeder is dark: all transformers that can be judged are, and enough of them. One from which no gasp came counts as lit
  * when so many should have come, at the rate of the dark ones, that silence is telling (fewer than one in twenty would send none).
  */
-export function wholeFeeder(s: OutageState, e: Interruption, tallies: ReadonlyMap<number, Tally>, cfg: OutageSettings): boolean {
+export function wholeFeeder(s: OutageState, e: Interruption, look: Look, cfg: OutageSettings): boolean {
   let dark = 0
-  let gasps = 0
-  let meters = 0
   for (const part of e.parts.values()) {
     if (part.verdict !== 'dark') continue
     dark += 1
-    const c = tallies.get(part.transformer)
-    if (c === undefined || c.gasps === 0) continue
-    gasps += c.gasps
-    meters += c.total
   }
   const judged = s.transformers.filter((t) => t.members.length > 0)
   if (dark < 2 || dark < judged.length * cfg.feederShareMin) return false
-  const rate = meters === 0 ? 0 : gasps / meters
   for (const [k, t] of s.transformers.entries()) {
     if (t.members.length === 0) continue
     const part = e.parts.get(k)
@@ -161,7 +242,7 @@ export function wholeFeeder(s: OutageState, e: Interruption, tallies: ReadonlyMa
       else if (isOverdue(s, i)) silent += 1
     }
     if (on > 0 && !ended(e)) return false
-    if (silent < t.members.length && (1 - rate) ** t.members.length < 0.05) return false
+    if (silent < t.members.length && (1 - look.gaspRate) ** look.reachOf(k) < TOO_QUIET) return false
   }
   return true
 }
