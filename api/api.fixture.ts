@@ -305,3 +305,19 @@ export async function seedStores(api: TestApi, prefix: string): Promise<void> {
   ])
   await applyIntents(api.pool, [anIntent('k-1')])
 }
+
+/** `path METHOD` from the tree that the application prints of itself, so that a route added later is asked too. */
+export function routesOf(tree: string): Set<string> {
+  const routes = new Set<string>()
+  const above: string[] = []
+  for (const line of tree.split('\n')) {
+    const m = /^([│ ]*)[├└]── (\S*)(?: \(([A-Z, ]+)\))?/.exec(line)
+    if (m === null) continue
+    const depth = (m[1] as string).length / 4
+    const path = (above[depth - 1] ?? '') + m[2]
+    above.length = depth
+    above.push(path)
+    for (const method of m[3]?.split(', ') ?? []) routes.add(`${path} ${method}`)
+  }
+  return routes
+}

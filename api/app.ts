@@ -59,6 +59,7 @@ export const TAGS = {
   tickets: 'The ticket desk',
   tmf621: 'TM Forum TMF621 trouble ticket',
   proof: 'Ledger and quarantine: nothing is lost',
+  access: 'Users, API keys, audit trail',
   system: 'Health, metrics, session',
 } as const
 export type Tag = keyof typeof TAGS

@@ -20,6 +20,8 @@ const COMMANDS = {
   import: 'deploy/import-cli.ts',
   bench: 'simulators/bench/main.ts',
   migrate: 'deploy/migrate.ts',
+  audit: 'deploy/audit-cli.ts',
+  'mqtt-users': 'deploy/mqtt-users-cli.ts',
   test: 'deploy/test.ts',
   check: 'deploy/check.ts',
 }

@@ -1,11 +1,18 @@
 import { z } from 'zod'
-import type { ApiDeps, App } from '../app.ts'
-import { cookieOf, SESSION_COOKIE } from '../auth.ts'
+import { ROLES } from '../access/roles.ts'
+import type { App } from '../app.ts'
+import { cookieOf, type Doors, ownerOf, SESSION_COOKIE } from '../auth.ts'
 import { Problem } from '../problem.ts'
 import { PROBLEMS } from './schemas.ts'
 
-/** `refuse` counts a wrong token against the address that sent it. */
-export function sessionRoutes(app: App, { auth }: ApiDeps, refuse: (address: string) => void): void {
+const ByToken = z.object({ token: z.string().min(1).max(1000) })
+const ByPassword = z.object({ user: z.string().min(1).max(64), password: z.string().min(1).max(1000) })
+
+const tooMany = (waitS: number, kind: string, detail: string) =>
+  new Problem(429, kind, detail, { headers: { 'retry-after': String(waitS) } })
+
+export function sessionRoutes(app: App, doors: Doors): void {
+  const { auth, directory } = doors
   const cookie = (value: string, seconds: number, secure: boolean) =>
     `${SESSION_COOKIE}=${value}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${seconds}${secure ? '; Secure' : ''}`
 
@@ -16,18 +23,38 @@ export function sessionRoutes(app: App, { auth }: ApiDeps, refuse: (address: str
       schema: {
         tags: ['system'],
         security: [],
-        summary: 'Exchanges a token for a session cookie, for the page: an event stream of a browser cannot send headers',
-        body: z.object({ token: z.string().min(1).max(1000) }),
+        summary: "Exchanges a user's password or the administrator's token for a session cookie",
+        description:
+          'The page works with the cookie: an event stream of a browser cannot send headers. After five wrong passwords in a row a user has to wait, twice as long each time. API keys open no session.',
+        body: z.union([ByPassword, ByToken]),
         response: { 200: z.object({ until: z.string() }), ...PROBLEMS },
       },
     },
     async (request, reply) => {
-      if (auth.check(request.body.token) === undefined) {
-        refuse(request.ip)
-        throw new Problem(401, 'not_signed_in', 'this token is not known')
+      const { body } = request
+      let user = ''
+      if ('user' in body) {
+        const result = await directory.signIn(body.user, body.password)
+        if ('refused' in result) {
+          doors.refuse(request)
+          const waitS = result.waitS ?? 1
+          if (result.refused === 'locked') throw tooMany(waitS, 'locked', `too many wrong passwords; again in ${waitS} s`)
+          if (result.refused === 'busy') throw tooMany(waitS, 'busy', 'many people are signing in; again in a second')
+          throw new Problem(401, 'not_signed_in', 'this user or password is not known')
+        }
+        user = body.user
+      } else if (auth.check(body.token) === undefined) {
+        doors.refuse(request)
+        const key = await ownerOf(body.token, doors)
+        throw new Problem(
+          401,
+          'not_signed_in',
+          key === undefined ? 'this token is not known' : 'an API key opens no session: send it as a bearer token',
+        )
       }
+      request.who = user === '' ? 'administrator' : user
       const nowMs = Date.now()
-      const { cookie: value, untilMs } = auth.openSession(nowMs)
+      const { cookie: value, untilMs } = auth.openSession(nowMs, user)
       reply
         .header('set-cookie', cookie(value, Math.floor((untilMs - nowMs) / 1000), request.protocol === 'https'))
         .header('cache-control', 'no-store')
@@ -40,13 +67,14 @@ export function sessionRoutes(app: App, { auth }: ApiDeps, refuse: (address: str
     {
       schema: {
         tags: ['system'],
-        summary: 'Who I am and until when',
-        response: { 200: z.object({ who: z.string(), until: z.string().nullable() }), ...PROBLEMS },
+        summary: 'Who I am, what I may, and until when',
+        response: { 200: z.object({ who: z.string(), roles: z.array(z.enum(ROLES)), until: z.string().nullable() }), ...PROBLEMS },
       },
     },
     async (request) => {
       const session = auth.checkSession(cookieOf(request, SESSION_COOKIE) ?? '', Date.now())
-      return { who: request.who, until: session === undefined ? null : new Date(session.untilMs).toISOString() }
+      const until = session === undefined ? null : new Date(session.untilMs).toISOString()
+      return { who: request.who, roles: [...(request.principal?.roles ?? [])], until }
     },
   )
 
