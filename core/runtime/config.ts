@@ -28,6 +28,10 @@ export const ConfigSchema = z.object({
   MQTT_URL: z.string().default('mqtt://127.0.0.1:1883').describe('Broker'),
   MQTT_USERNAME: z.string().default(''),
   MQTT_PASSWORD: z.string().default(''),
+  METERSTREAM_GATEWAY_SECRET: z
+    .string()
+    .default('')
+    .describe('The passwords of gateways at the broker follow from it (npm run mqtt-users), at least 32 characters'),
   MQTT_POOL: z.coerce
     .number()
     .int()

@@ -1,8 +1,9 @@
 // mosquitto on loopback. It is the buffer between the gateways and ingest, so its queues are wide and kept on disk.
-import { chownSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { findMosquitto } from './install.ts'
+import { accessFiles, SERVICE_USER, servicePassword, writeAccess } from './mqtt-access.ts'
 import type { ServerSpec, Unprivileged } from './spec.ts'
 
 /**
@@ -11,8 +12,11 @@ import type { ServerSpec, Unprivileged } from './spec.ts'
  * messages that the broker acknowledged and had not yet delivered are lost; a production broker clusters for that.
  */
 function configuration(dir: string, port: number): string {
+  const { passwords, access } = accessFiles(dir)
   return `listener ${port} 127.0.0.1
-allow_anonymous true
+allow_anonymous false
+password_file ${passwords}
+acl_file ${access}
 persistence true
 persistence_location ${join(dir, 'data')}/
 autosave_interval 5
@@ -34,6 +38,9 @@ connection_messages false
 export async function mosquittoSpec(dir: string, port: number, as: Unprivileged | undefined): Promise<ServerSpec> {
   mkdirSync(join(dir, 'data'), { recursive: true, mode: 0o755 })
   if (as !== undefined) chownSync(join(dir, 'data'), as.uid, as.gid)
+  // Gateways get their users by `npm run mqtt-users`; what it has written stays.
+  const { passwords, access } = accessFiles(dir)
+  if (!existsSync(passwords) || !existsSync(access)) writeAccess(dir, [], { gateways: [] }, as)
   const config = join(dir, 'mosquitto.conf')
   writeFileSync(config, configuration(dir, port))
   return {
@@ -49,7 +56,12 @@ export async function mosquittoSpec(dir: string, port: number, as: Unprivileged 
   }
 }
 
-/** MQTT 3.1.1 CONNECT with an empty client id and a clean session; a server that answers CONNACK serves. */
+/** Address for our own services: with their user and password. Who else connects needs a user of the password file. */
+export function mosquittoUrl(dir: string, port: number): string {
+  return `mqtt://${SERVICE_USER}:${servicePassword(dir)}@127.0.0.1:${port}`
+}
+
+/** MQTT 3.1.1 CONNECT with an empty client id and a clean session; a server that answers CONNACK serves, be it to refuse us. */
 const CONNECT = Buffer.from('100c00044d5154540402003c0000', 'hex')
 const CONNACK = 0x20
 

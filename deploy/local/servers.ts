@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ensureJars, ensureJava, ensureMosquitto, type Say, unprivilegedUser } from './install.ts'
 import { kafkaSpec } from './kafka.ts'
-import { mosquittoSpec } from './mosquitto.ts'
+import { mosquittoSpec, mosquittoUrl } from './mosquitto.ts'
 import { fallbackDir, worldTraversable } from './paths.ts'
 import { freePorts, PortTaken, portProblem } from './ports.ts'
 import { postgresSpec, postgresUrl } from './postgres.ts'
@@ -169,7 +169,7 @@ function addresses(
     kafka: () => `127.0.0.1:${ports.kafka}`,
     questdb: () => `http://127.0.0.1:${ports.questdb}`,
     postgres: () => postgresUrl(dirs.postgres, ports.postgres),
-    mqtt: () => `mqtt://127.0.0.1:${ports.mqtt}`,
+    mqtt: () => mosquittoUrl(dirs.mqtt, ports.mqtt),
   }
   return Object.fromEntries(names.map((n) => [SERVER_VARIABLES[n], make[n]()]))
 }

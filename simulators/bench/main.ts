@@ -141,8 +141,8 @@ async function open(o: Options, dir: string): Promise<Bench> {
     for (const p of processors) await p.start(PROCESSORS_PORT)
     say(`building ${o.fleet.readings} readings`)
     const warmupMessages = Math.floor(o.warmup / o.fleet.perMessage)
-    const port = Number(new URL(servers.mqtt.url).port)
-    bench.publisher = await openPublisher({ fleet: o.fleet, port, connections: CONNECTIONS, window: WINDOW, warmupMessages, rate: o.rate })
+    const { url } = servers.mqtt
+    bench.publisher = await openPublisher({ fleet: o.fleet, url, connections: CONNECTIONS, window: WINDOW, warmupMessages, rate: o.rate })
     return bench
   } catch (error) {
     await close(bench)

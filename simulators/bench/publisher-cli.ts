@@ -7,7 +7,8 @@ import { type FleetOptions, fleetMessages, type Totals } from './fleet.ts'
 
 export interface PublisherOptions {
   fleet: FleetOptions
-  port: number
+  /** Of the broker, with user and password. */
+  url: string
   connections: number
   /** Unacknowledged messages per connection. */
   window: number
@@ -47,9 +48,13 @@ function publishPacket(topic: string, payload: Buffer, readings: number): Packet
   return { bytes, idAt: head.length + 2 + topicBytes.length, readings }
 }
 
-function connectPacket(clientId: string): Buffer {
-  const id = Buffer.from(clientId)
-  const body = Buffer.concat([Buffer.from('00044d51545404020000', 'hex'), Buffer.from([id.length >> 8, id.length & 255]), id])
+/** A CONNECT of MQTT 3.1.1 with user and password. */
+function connectPacket(clientId: string, { username, password }: URL): Buffer {
+  const fields = [clientId, decodeURIComponent(username), decodeURIComponent(password)].map((text) => Buffer.from(text))
+  const body = Buffer.concat([
+    Buffer.from('00044d51545404c20000', 'hex'),
+    ...fields.flatMap((f) => [Buffer.from([f.length >> 8, f.length & 255]), f]),
+  ])
   return Buffer.concat([Buffer.from([0x10, body.length]), body])
 }
 
@@ -71,9 +76,9 @@ class Line {
     socket.on('data', (data) => this.#read(data))
   }
 
-  static open(port: number, clientId: string, window: number): Promise<Line> {
+  static open(url: URL, clientId: string, window: number): Promise<Line> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+      const socket = connect({ port: Number(url.port), host: url.hostname, noDelay: true })
       socket.once('error', reject)
       socket.once('data', (data) => {
         if (data[0] !== 0x20 || data[3] !== 0) reject(new Error(`no CONNACK: ${data.toString('hex')}`))
@@ -81,7 +86,7 @@ class Line {
         socket.on('close', () => fail('the broker closed a connection'))
         resolve(new Line(socket, window))
       })
-      socket.write(connectPacket(clientId))
+      socket.write(connectPacket(clientId, url))
     })
   }
 
@@ -157,7 +162,9 @@ async function main(): Promise<void> {
     warmup.readings += m.readings
     warmup.messages += 1
   }
-  const lines = await Promise.all(Array.from({ length: o.connections }, (_, i) => Line.open(o.port, `bench-${process.pid}-${i}`, o.window)))
+  const lines = await Promise.all(
+    Array.from({ length: o.connections }, (_, i) => Line.open(new URL(o.url), `bench-${process.pid}-${i}`, o.window)),
+  )
   const tell = (message: ToParent) => process.send?.(message)
   const names = ['warmup', 'measured'] as const
   let phase = 0

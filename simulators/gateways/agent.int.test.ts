@@ -45,16 +45,21 @@ class Cable {
 }
 
 let cable: Cable
+/** The broker's address, by way of the cable. */
+let url: string
 let dir: string
 let listener: mqtt.MqttClient
 let heard: { topic: string; payload: string }[] = []
 
 beforeAll(async () => {
-  const { url } = (await startTestServers()).mqtt
-  cable = new Cable(Number(new URL(url).port))
+  const direct = new URL((await startTestServers()).mqtt.url)
+  cable = new Cable(Number(direct.port))
   await cable.plug()
+  const through = new URL(direct)
+  through.port = String(cable.port)
+  url = through.href
   dir = mkdtempSync(join(tmpdir(), 'agent-'))
-  listener = await mqtt.connectAsync(url)
+  listener = await mqtt.connectAsync(direct.href)
   listener.on('message', (topic, payload) => {
     heard.push({ topic, payload: payload.toString() })
   })
@@ -73,7 +78,7 @@ const readingsOf = (gateway: string) =>
 
 test('hours offline: everything is kept and forwarded in order once the broker is back', async () => {
   const agent = startAgent({
-    url: `mqtt://127.0.0.1:${cable.port}`,
+    url,
     gateway: 'AGENT-1',
     dir: join(dir, 'one'),
     entriesMax: 10,
@@ -113,17 +118,7 @@ test('kill -9 at any moment: every line that was told as kept arrives, under one
     fed = kept
     const child = spawn(
       process.execPath,
-      [
-        'simulators/gateways/agent-cli.ts',
-        '--gateway',
-        'AGENT-2',
-        '--spool',
-        join(dir, 'two'),
-        '--url',
-        `mqtt://127.0.0.1:${cable.port}`,
-        '--flush',
-        '10',
-      ],
+      ['simulators/gateways/agent-cli.ts', '--gateway', 'AGENT-2', '--spool', join(dir, 'two'), '--url', url, '--flush', '10'],
       { stdio: ['pipe', 'pipe', 'ignore'] },
     )
     let text = ''
