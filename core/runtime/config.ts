@@ -18,6 +18,10 @@ export const ConfigSchema = z.object({
   METERSTREAM_TIMEZONE: z.string().default('UTC').describe('IANA time zone of the utility; an imported data set overrides it'),
   METERSTREAM_SETTINGS: z.string().default('').describe('JSON file with sources, format settings and detector settings'),
   KAFKA_BROKERS: z.string().default('127.0.0.1:9092').describe('Comma-separated host:port'),
+  KAFKA_TLS: z.enum(['off', 'on']).default('off').describe('on: TLS. A private authority: NODE_EXTRA_CA_CERTS, for all connections'),
+  KAFKA_SASL: z.enum(['', 'plain', 'scram-sha-256', 'scram-sha-512']).default('').describe('How to sign in; empty: not at all'),
+  KAFKA_USERNAME: z.string().default(''),
+  KAFKA_PASSWORD: z.string().default(''),
   KAFKA_TELEMETRY_PARTITIONS: z.coerce
     .number()
     .int()
@@ -44,7 +48,7 @@ export const ConfigSchema = z.object({
     .regex(/^[A-Za-z0-9_.-]{1,40}$/)
     .default('ingest')
     .describe('Name of this ingest, fixed: the broker keeps its session under it; several ingests need several names'),
-  QUESTDB_URL: z.string().default('http://127.0.0.1:9000').describe('HTTP endpoint'),
+  QUESTDB_URL: z.string().default('http://127.0.0.1:9000').describe('HTTP endpoint, user and password in it where QuestDB wants them'),
   POSTGRES_URL: z.string().default('postgres://meterstream@127.0.0.1:5432/meterstream'),
   HTTP_HOST: z.string().default('127.0.0.1').describe('Address that the services listen on'),
   API_PORT: port.default(8080),

@@ -1,6 +1,17 @@
 // Kafka behind one thin file: kafkajs is unmaintained, so nothing else in the project knows its name. Batches in, batches out:
 // one message a send costs forty times as much as a batch.
-import { type Admin, type Consumer, Kafka, logLevel, Partitioners, type PartitionMetadata, type Producer, type RetryOptions } from 'kafkajs'
+import {
+  type Admin,
+  type Consumer,
+  Kafka,
+  type KafkaConfig as KafkaClientConfig,
+  logLevel,
+  Partitioners,
+  type PartitionMetadata,
+  type Producer,
+  type RetryOptions,
+  type SASLOptions,
+} from 'kafkajs'
 import { TOPICS } from '#model/topics.ts'
 import type { Config } from './config.ts'
 
@@ -28,13 +39,23 @@ export function topicName(config: Pick<Config, 'METERSTREAM_PREFIX'>, name: stri
   return `${config.METERSTREAM_PREFIX}${name}`
 }
 
+export type KafkaConfig = Pick<Config, 'KAFKA_BROKERS'> &
+  Partial<Pick<Config, 'KAFKA_TLS' | 'KAFKA_SASL' | 'KAFKA_USERNAME' | 'KAFKA_PASSWORD'>>
+
+function security(config: KafkaConfig): Pick<KafkaClientConfig, 'ssl' | 'sasl'> {
+  const { KAFKA_SASL: mechanism = '', KAFKA_USERNAME: username = '', KAFKA_PASSWORD: password = '' } = config
+  const sasl = mechanism === '' ? {} : { sasl: { mechanism, username, password } as SASLOptions }
+  return { ssl: config.KAFKA_TLS === 'on', ...sasl }
+}
+
 /** A client. kafkajs tells every retry as an error: its messages are logged as debug, its own warnings and errors as warn. */
-export function createKafka(config: Pick<Config, 'KAFKA_BROKERS'>, log: KafkaLog, clientId = 'meterstream'): Kafka {
+export function createKafka(config: KafkaConfig, log: KafkaLog, clientId = 'meterstream'): Kafka {
   return new Kafka({
     clientId,
     brokers: config.KAFKA_BROKERS.split(',')
       .map((b) => b.trim())
       .filter((b) => b !== ''),
+    ...security(config),
     connectionTimeout: 5_000,
     requestTimeout: 30_000,
     retry: RETRY,

@@ -49,17 +49,34 @@ function isRefusal(error: unknown): boolean {
   return /statusCode=4\d\d/.test(String((error as Error)?.message))
 }
 
+/** For the client's configuration text, in which a semicolon is doubled. */
+function credentials({ username, password }: URL): string {
+  const text = (value: string) => decodeURIComponent(value).replaceAll(';', ';;')
+  return username === '' ? '' : `username=${text(username)};password=${text(password)};`
+}
+
+function basic({ username, password }: URL): Record<string, string> {
+  if (username === '') return {}
+  const text = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  return { authorization: `Basic ${Buffer.from(text).toString('base64')}` }
+}
+
 export async function createQuestDb(options: { url: string; log: QuestDbLog }): Promise<QuestDb> {
   const { log } = options
   const url = new URL(options.url)
   const client = await SenderOptions.fromConfig(
-    `${url.protocol === 'https:' ? 'https' : 'http'}::addr=${url.host};auto_flush=off;protocol_version=2;request_timeout=${WRITE_MS_MAX};retry_timeout=${WRITE_MS_MAX};`,
+    `${url.protocol === 'https:' ? 'https' : 'http'}::addr=${url.host};${credentials(url)}auto_flush=off;protocol_version=2;request_timeout=${WRITE_MS_MAX};retry_timeout=${WRITE_MS_MAX};`,
     { log: (level, message) => (level === 'error' || level === 'warn' ? log.warn({}, `questdb client: ${message}`) : undefined) },
   )
   const transport: SenderTransport = createTransport(client)
 
+  const endpoint = new URL(url.origin)
+  const headers = basic(url)
   const exec = async (sql: string): Promise<QueryResult> => {
-    const response = await fetch(new URL(`/exec?query=${encodeURIComponent(sql)}`, url), { signal: AbortSignal.timeout(EXEC_MS_MAX) })
+    const response = await fetch(new URL(`/exec?query=${encodeURIComponent(sql)}`, endpoint), {
+      headers,
+      signal: AbortSignal.timeout(EXEC_MS_MAX),
+    })
     const body = (await response.json()) as { error?: string; columns?: QueryResult['columns']; dataset?: unknown[][] }
     if (!response.ok || body.error !== undefined) throw new Error(`QuestDB: ${body.error ?? response.statusText} in: ${sql.slice(0, 500)}`)
     return { columns: body.columns ?? [], dataset: body.dataset ?? [] }
