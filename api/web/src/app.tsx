@@ -1,30 +1,37 @@
-// The page: a fixed frame (top bar, map, side panel, detail) in which nothing jumps when data arrives.
+// The page: a fixed frame (top bar, stage, side panel) in which nothing jumps when data arrives. Views beside the map are loaded when
+// they are first opened.
 import { useState } from 'preact/hooks'
 import { resume, signIn } from './connection.ts'
 import { t } from './i18n.ts'
+import { KeyHelp } from './keys.tsx'
 import { MapView } from './map/map-view.tsx'
 import { Detail } from './panels/detail.tsx'
 import { Legend } from './panels/legend.tsx'
+import { Notes } from './panels/notes.tsx'
 import { SidePanel } from './panels/side-panel.tsx'
 import { TopBar } from './panels/top-bar.tsx'
-import { connection, lostSinceMs } from './store.ts'
+import { route } from './router.ts'
+import { connection } from './store.ts'
+import { Wide } from './views/wide.tsx'
 
 export function App() {
   if (connection.value === 'signed_out') return <SignIn />
+  const { view } = route.value
   return (
     <div class="frame">
       <TopBar />
+      <Notes />
       <main class="stage">
-        <MapView />
-        <Legend />
-        <Detail />
-        {connection.value === 'lost' && (
-          <div class="banner" role="alert">
-            {t('conn.lost', { s: Math.round(lostSinceMs.value / 1000) })}
-          </div>
-        )}
+        {/* The map stays alive behind the other views: coming back costs nothing. */}
+        <div class="map-view" hidden={view !== 'map'}>
+          <MapView />
+          <Legend />
+          <Detail />
+        </div>
+        {view !== 'map' && <Wide view={view} />}
       </main>
       <SidePanel />
+      <KeyHelp />
     </div>
   )
 }
@@ -38,14 +45,18 @@ function SignIn() {
     else setWrong(true)
   }
   return (
-    <form class="sign-in" onSubmit={submit}>
-      <h1>Meterstream · {t('login.title')}</h1>
-      <label>
-        {t('login.token')}
-        <input name="token" type="password" autocomplete="current-password" required />
-      </label>
-      <p class="hint">{wrong ? t('login.wrong') : t('login.hint')}</p>
-      <button type="submit">{t('login.submit')}</button>
-    </form>
+    <main>
+      <form class="sign-in" onSubmit={submit}>
+        <h1>Meterstream · {t('login.title')}</h1>
+        <label>
+          {t('login.token')}
+          <input name="token" type="password" autocomplete="current-password" required />
+        </label>
+        <p class="hint" role={wrong ? 'alert' : undefined}>
+          {wrong ? t('login.wrong') : t('login.hint')}
+        </p>
+        <button type="submit">{t('login.submit')}</button>
+      </form>
+    </main>
   )
 }

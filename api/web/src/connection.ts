@@ -5,15 +5,20 @@ import type { LiveEventName, LiveEvents } from '#model/live-events.ts'
 import {
   alarms,
   assets,
+  badValues,
+  clockOffMs,
   connection,
   crews,
   findings,
+  logStillMs,
   lostSinceMs,
   mergeAlarm,
   mergeFinding,
   mergeTicket,
   mergeValues,
   nowMs,
+  registryProblems,
+  resumed,
   speed,
   status,
   tickets,
@@ -22,6 +27,7 @@ import {
 
 const SILENCE_MS = 3000
 const RECONNECT_MS = 2000
+const WATCH_MS = 500
 
 let lastHeardAt = 0
 let source: EventSource | null = null
@@ -37,12 +43,32 @@ export class ApiError extends Error {
 /** GET of JSON; a problem document becomes its detail. */
 export async function get<T>(path: string): Promise<T> {
   const response = await fetch(path, { credentials: 'same-origin', headers: { accept: 'application/json' } })
+  return answer<T>(response)
+}
+
+async function answer<T>(response: Response): Promise<T> {
   if (response.status === 401) connection.value = 'signed_out'
   if (!response.ok) {
     const problem = (await response.json().catch(() => ({}))) as { detail?: string; title?: string }
     throw new ApiError(response.status, problem.detail ?? problem.title ?? `HTTP ${response.status}`)
   }
   return (await response.json()) as T
+}
+
+/** randomUUID exists only on https and localhost; a control room may be neither. */
+function requestKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('')
+}
+
+/** A request that changes something; the answer's JSON. @throws ApiError with the reason of a refusal. */
+export async function send<T = unknown>(method: 'POST' | 'PUT', path: string, body: object): Promise<T> {
+  const response = await fetch(path, {
+    method,
+    credentials: 'same-origin',
+    headers: { accept: 'application/json', 'content-type': 'application/json', 'idempotency-key': requestKey() },
+    body: JSON.stringify(body),
+  })
+  return answer<T>(response)
 }
 
 /** Exchanges the access token for a session cookie. */
@@ -58,7 +84,9 @@ export async function signIn(token: string): Promise<boolean> {
 
 const handlers: { [K in LiveEventName]: (data: LiveEvents[K]) => void } = {
   snapshot(s) {
+    if (wasLost) say('conn.resumedAnew')
     nowMs.value = s.nowMs
+    badValues.value = 0
     mergeValues(s.values, true)
     findings.value = new Map(s.findings.map((f) => [f.id, f]))
     tickets.value = new Map(s.tickets.map((ticket) => [ticket.id, ticket]))
@@ -91,9 +119,46 @@ const handlers: { [K in LiveEventName]: (data: LiveEvents[K]) => void } = {
   },
 }
 
-function heard(): void {
+/** The stream was away; the next event says whether it goes on or begins anew. */
+let wasLost = false
+const SAID_MS = 10_000
+
+function say(key: 'conn.resumed' | 'conn.resumedAnew'): void {
+  wasLost = false
+  resumed.value = key
+  setTimeout(() => {
+    resumed.value = ''
+  }, SAID_MS)
+}
+
+function heard(name: LiveEventName): void {
   lastHeardAt = performance.now()
   if (connection.value !== 'live') connection.value = 'live'
+  // An event that is no snapshot follows the last one we saw: the server had kept what we missed.
+  if (wasLost && name !== 'snapshot' && name !== 'bye') say('conn.resumed')
+}
+
+let logMovedAt = 0
+let logSeenMs = 0
+
+/** Once a half second: is the stream silent, does the log stand still, does our own clock agree. */
+function watch(): void {
+  if (connection.value === 'signed_out' || lastHeardAt === 0) return
+  const now = performance.now()
+  const silent = now - lastHeardAt
+  if (silent > SILENCE_MS) {
+    connection.value = 'lost'
+    wasLost = true
+    lostSinceMs.value = silent
+    return
+  }
+  if (nowMs.peek() !== logSeenMs) {
+    logSeenMs = nowMs.peek()
+    logMovedAt = now
+  }
+  logStillMs.value = logMovedAt === 0 ? 0 : Math.floor((now - logMovedAt) / 1000) * 1000
+  const atPaceOfLife = speed.peek() > 0.5 && speed.peek() < 1.5
+  clockOffMs.value = atPaceOfLife ? Math.floor(Math.abs(Date.now() - nowMs.peek()) / 60_000) * 60_000 : 0
 }
 
 function open(): void {
@@ -101,7 +166,7 @@ function open(): void {
   source = new EventSource('/v1/live', { withCredentials: true })
   for (const name of Object.keys(handlers) as LiveEventName[]) {
     source.addEventListener(name, (event) => {
-      heard()
+      heard(name)
       ;(handlers[name] as (data: unknown) => void)(JSON.parse((event as MessageEvent<string>).data))
     })
   }
@@ -111,11 +176,23 @@ function open(): void {
   }
 }
 
+/** Kinds that are nothing on a map without a place; districts, feeders and crews may have none. */
+const DRAWN = new Set(['pressure_sensor', 'level_sensor', 'pump_sensor', 'flow_meter', 'transformer', 'water_meter', 'electric_meter'])
+
 let registryLoaded = false
 
 async function loadRegistry(): Promise<void> {
   const collection = await get<{ features: AssetFeature[]; timezone?: string }>('/v1/assets')
-  assets.value = new Map(collection.features.map((f) => [f.properties.id, f]))
+  const byId = new Map<string, AssetFeature>()
+  let twice = 0
+  let noPlace = 0
+  for (const f of collection.features) {
+    if (byId.has(f.properties.id)) twice += 1
+    else byId.set(f.properties.id, f)
+    if (f.geometry === null && DRAWN.has(f.properties.kind)) noPlace += 1
+  }
+  registryProblems.value = { noPlace, twice }
+  assets.value = byId
   if (collection.timezone !== undefined) timezone.value = collection.timezone
   registryLoaded = true
 }
@@ -127,14 +204,7 @@ export async function start(): Promise<void> {
     history.replaceState(null, '', location.pathname)
     await signIn(decodeURIComponent(token))
   }
-  setInterval(() => {
-    if (connection.value === 'signed_out' || lastHeardAt === 0) return
-    const silent = performance.now() - lastHeardAt
-    if (silent > SILENCE_MS) {
-      connection.value = 'lost'
-      lostSinceMs.value = silent
-    }
-  }, 500)
+  setInterval(watch, WATCH_MS)
   await resume()
 }
 

@@ -25,6 +25,20 @@ export const tickets = signal<ReadonlyMap<string, TicketView>>(new Map())
 export const alarms = signal<ReadonlyMap<string, AlarmView>>(new Map())
 export const crews = signal<ReadonlyMap<string, CrewView>>(new Map())
 export const selected = signal<string | null>(null)
+export const SIDE_TABS = ['alarms', 'tickets', 'system'] as const
+/** Which list the side panel shows. */
+export const sideTab = signal<(typeof SIDE_TABS)[number]>('alarms')
+
+/** The log's clock has not moved for so long while the connection is live. */
+export const logStillMs = signal(0)
+/** How far this computer's clock is from the log's when the log runs at the pace of life; 0 in a simulation. */
+export const clockOffMs = signal(0)
+/** Assets that cannot be drawn and ids that came twice. */
+export const registryProblems = signal({ noPlace: 0, twice: 0 })
+/** Values that were no numbers. */
+export const badValues = signal(0)
+/** Said for a moment after the connection came back: with nothing missed, or loaded anew. */
+export const resumed = signal<'' | 'conn.resumed' | 'conn.resumedAnew'>('')
 
 /** Registry features by id. */
 export const assets = signal<ReadonlyMap<string, AssetFeature>>(new Map())
@@ -44,7 +58,13 @@ export function onValues(listener: (changed: ReadonlySet<string>) => void): void
 export function mergeValues(list: readonly LiveValue[], replace: boolean): void {
   if (replace) values.clear()
   const changed = new Set<string>()
+  let bad = 0
   for (const [asset, quantity, channel, tsMs, value, quality] of list) {
+    // JSON has no NaN: a server that met one sends null.
+    if (!Number.isFinite(value) || !Number.isFinite(tsMs)) {
+      bad += 1
+      continue
+    }
     let of = values.get(asset)
     if (of === undefined) {
       of = new Map()
@@ -57,6 +77,7 @@ export function mergeValues(list: readonly LiveValue[], replace: boolean): void 
     of.set(key, { tsMs, value, quality })
     changed.add(asset)
   }
+  if (bad > 0) badValues.value += bad
   for (const listener of listeners) listener(changed)
   if (selected.value !== null && changed.has(selected.value)) selectedTick.value++
 }

@@ -1,6 +1,9 @@
 // Every text of the page in English and Chinese. A missing key is a type error.
 
+import { roomEn, roomZh } from './texts/room.ts'
+
 const en = {
+  ...roomEn,
   'app.title': 'Control room',
   'top.logTime': 'Log time',
   'top.readings': 'readings/s',
@@ -124,6 +127,7 @@ const en = {
 export type TextKey = keyof typeof en
 
 const zh: Record<TextKey, string> = {
+  ...roomZh,
   'app.title': '调度监控中心',
   'top.logTime': '数据时间',
   'top.readings': '读数/秒',

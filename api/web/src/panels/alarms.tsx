@@ -1,115 +1,122 @@
-// Open findings, most severe first; what ended in the last day below, so that nothing vanishes unexplained.
-import type { Finding } from '#model/finding.ts'
-import { formatAge, formatSize, formatTime } from '../format.ts'
-import { t, tData } from '../i18n.ts'
-import { closedFindings, nowMs, openFindings, selected, timezone } from '../store.ts'
+// The alarms of the shift: what stands, most urgent first; in a flood by incident, with the first one named; the quiet lists beside.
+import { useState } from 'preact/hooks'
+import type { AlarmView } from '#model/alarm.ts'
+import { acknowledgeAll } from '../alarms/commands.ts'
+import { ALARM_LISTS, type AlarmGroup, byUrgency, groupAlarms, inList, type AlarmList as ListName, TO_ANSWER } from '../alarms/groups.ts'
+import { formatTime } from '../format.ts'
+import { t } from '../i18n.ts'
+import { alarms, nowMs, status, tickets, timezone } from '../store.ts'
+import { AlarmDialog } from './alarm-dialog.tsx'
+import { AlarmRow, asked, refusal } from './alarm-row.tsx'
+
+/** More rows than anybody reads; the rest is counted. */
+const ROWS_MAX = 200
 
 export function AlarmList() {
+  const [list, setList] = useState<ListName>('standing')
+  const [grouped, setGrouped] = useState(false)
+  const all = [...alarms.value.values()]
+  const now = nowMs.value
+  const load = status.value?.alarms
+  const flood = load?.floodSinceMs ?? null
+  const shown = all.filter((a) => inList(list, a, now)).sort(list === 'recent' ? (a, b) => b.clearedMs - a.clearedMs : byUrgency)
+  const unanswered = shown.filter((a) => TO_ANSWER.includes(a.state))
+  const ask = asked.value
   return (
     <>
-      {openFindings.value.length === 0 && <p class="empty">{t('alarms.none')}</p>}
-      <ul class="list" data-testid="open-findings">
-        {openFindings.value.map((f) => (
-          <FindingRow key={f.id} finding={f} />
-        ))}
-      </ul>
-      {closedFindings.value.length > 0 && <h3>{t('alarms.recent')}</h3>}
-      <ul class="list ended">
-        {closedFindings.value.map((f) => (
-          <FindingRow key={f.id} finding={f} />
-        ))}
-      </ul>
+      <div class="list-tools">
+        <select aria-label={t('alarm.lists')} value={list} onChange={(event) => setList(event.currentTarget.value as ListName)}>
+          {ALARM_LISTS.map((name) => (
+            <option key={name} value={name}>
+              {t(`alarm.list.${name}`)} · {all.filter((a) => inList(name, a, now)).length}
+            </option>
+          ))}
+        </select>
+        <label class="choice">
+          <input type="checkbox" checked={grouped || flood !== null} disabled={flood !== null} onChange={() => setGrouped(!grouped)} />
+          {t('alarm.group')}
+        </label>
+        <button
+          type="button"
+          disabled={unanswered.length < 2}
+          onClick={() =>
+            acknowledgeAll(unanswered).catch((error: Error) => {
+              refusal.value = error.message
+            })
+          }
+        >
+          {t('alarm.do.acknowledgeAll', { n: unanswered.length })}
+        </button>
+      </div>
+      {flood !== null && (
+        <p class="flood" role="status">
+          {t('alarm.flood', { time: formatTime(flood, timezone.value), n: load?.last10Min ?? 0 })}
+        </p>
+      )}
+      {refusal.value !== '' && (
+        <p class="problem" role="alert">
+          {t('dialog.failed', { why: refusal.value })}
+        </p>
+      )}
+      {shown.length === 0 && <p class="empty">{list === 'standing' ? t('alarm.allQuiet') : t('alarm.none')}</p>}
+      <div data-testid="open-findings">
+        {grouped || flood !== null ? (
+          groupAlarms(shown, tickets.value.values()).map((g) => <Group key={g.id} group={g} />)
+        ) : (
+          <Rows alarms={shown} />
+        )}
+      </div>
+      <p class="hint keys">{t('alarm.keys')}</p>
+      {ask !== null && (
+        <AlarmDialog
+          alarm={ask.alarm}
+          action={ask.action}
+          onClose={() => {
+            asked.value = null
+          }}
+        />
+      )}
     </>
   )
 }
 
-export function titleOf(f: Finding): string {
-  const sub = f.subtype === undefined ? '' : ` · ${tData('sub', f.subtype)}`
-  return `${tData('kind', f.kind)}${sub}`
+function Rows(props: { alarms: readonly AlarmView[]; firstOut?: string }) {
+  const rest = props.alarms.length - ROWS_MAX
+  return (
+    <>
+      <ul class="list">
+        {props.alarms.slice(0, ROWS_MAX).map((a) => (
+          <AlarmRow key={a.key} alarm={a} firstOut={props.alarms.length > 1 && a.key === props.firstOut} />
+        ))}
+      </ul>
+      {rest > 0 && <p class="empty">+ {rest}</p>}
+    </>
+  )
 }
 
-export function FindingRow(props: { finding: Finding }) {
-  const f = props.finding
-  const ended = f.clearedAt !== null || f.withdrawn === true
-  const since = Date.parse(f.startedAt)
+function Group(props: { group: AlarmGroup }) {
+  const g = props.group
+  const unanswered = g.alarms.filter((a) => TO_ANSWER.includes(a.state))
   return (
-    <li class={`row ${f.severity}${ended ? ' ended' : ''}`} data-finding={f.id} data-kind={f.kind}>
-      <button
-        type="button"
-        class="row-main"
-        onClick={() => {
-          selected.value = f.scope.id
-        }}
-      >
-        <span class={`mark ${f.severity}`} aria-hidden="true" />
-        <span class="title">{titleOf(f)}</span>
-        <span class="scope">{f.scope.id}</span>
-        <span class="meta">
-          {t(`severity.${f.severity}`)}
-          {f.momentary === true && ` · ${t('state.momentary')}`}
-          {f.withdrawn === true
-            ? ` · ${t('state.withdrawn')}`
-            : f.clearedAt !== null
-              ? ` · ${t('state.cleared')} ${formatTime(Date.parse(f.clearedAt), timezone.value)}`
-              : ''}
-        </span>
-        <span class="age" title={formatTime(since, timezone.value)}>
-          {ended ? formatTime(since, timezone.value) : formatAge(nowMs.value - since)}
-        </span>
-        <span class="facts">
-          {f.size !== undefined && <span>{formatSize(f.size)}</span>}
-          {f.affected !== undefined && f.affected.length > 0 && (
-            <span>
-              {t('col.affected')}: {f.affected.length}
-            </span>
-          )}
-          <span>
-            {t('col.confidence')}: {Math.round(f.confidence * 100)} %
-          </span>
-        </span>
-      </button>
-      <details>
-        <summary>{t('col.evidence')}</summary>
-        <dl class="evidence">
-          <dt>{t('col.detected')}</dt>
-          <dd>{formatTime(Date.parse(f.detectedAt), timezone.value)}</dd>
-          <dt>{t('col.reason')}</dt>
-          <dd>{f.reason}</dd>
-          {f.candidates !== undefined && f.candidates.length > 0 && (
-            <>
-              <dt>{t('col.candidates')}</dt>
-              <dd>
-                {f.candidates.slice(0, 5).map((c) => (
-                  <button
-                    type="button"
-                    class="link"
-                    key={c.id}
-                    onClick={() => {
-                      selected.value = c.id
-                    }}
-                  >
-                    {c.id}
-                  </button>
-                ))}
-              </dd>
-            </>
-          )}
-          {f.evidence.map((e) => (
-            <>
-              <dt>{e.what.replaceAll('_', ' ')}</dt>
-              <dd>
-                {Object.entries(e)
-                  .filter(([k]) => k !== 'what')
-                  .map(
-                    ([k, v]) =>
-                      `${k} ${Array.isArray(v) ? v.slice(0, 12).join(', ') : typeof v === 'number' ? Number(v.toPrecision(5)) : String(v)}`,
-                  )
-                  .join(' · ')}
-              </dd>
-            </>
-          ))}
-        </dl>
-      </details>
-    </li>
+    <details class="group" open={g.alarms.length < 6}>
+      <summary>
+        <b>{g.ticket === undefined ? `${t('alarm.groupOther')} · ${g.zone}` : `${g.ticket.id} ${g.ticket.title}`}</b>{' '}
+        <span class="count">{g.alarms.length}</span>
+        {unanswered.length > 0 && (
+          <button
+            type="button"
+            onClick={(event) => {
+              event.preventDefault()
+              acknowledgeAll(unanswered).catch((error: Error) => {
+                refusal.value = error.message
+              })
+            }}
+          >
+            {t('alarm.do.acknowledgeAll', { n: unanswered.length })}
+          </button>
+        )}
+      </summary>
+      <Rows alarms={g.alarms} firstOut={g.firstOut.key} />
+    </details>
   )
 }

@@ -6,7 +6,7 @@ import { get } from '../connection.ts'
 import { formatAge, formatValue } from '../format.ts'
 import { t, tData } from '../i18n.ts'
 import { findings, isOpen, isStale, nowMs, propertiesOf, selected, selectedTick, timezone, values } from '../store.ts'
-import { FindingRow } from './alarms.tsx'
+import { FindingRow } from './evidence.tsx'
 
 const QUANTITY_OF: Record<string, string> = {
   pressure_sensor: 'pressure_bar',

@@ -1,24 +1,22 @@
 // Alarms, tickets and the state of the system, one at a time, always in the same place.
-import { useState } from 'preact/hooks'
+import { TO_ANSWER } from '../alarms/groups.ts'
 import { t } from '../i18n.ts'
-import { openFindings, tickets } from '../store.ts'
+import { alarms, SIDE_TABS, sideTab, tickets } from '../store.ts'
 import { AlarmList } from './alarms.tsx'
 import { SystemBoard } from './system.tsx'
 import { TicketList } from './tickets.tsx'
 
-const TABS = ['alarms', 'tickets', 'system'] as const
-
 export function SidePanel() {
-  const [tab, setTab] = useState<(typeof TABS)[number]>('alarms')
+  const tab = sideTab.value
   const counts = {
-    alarms: openFindings.value.length,
+    alarms: [...alarms.value.values()].filter((a) => TO_ANSWER.includes(a.state)).length,
     tickets: [...tickets.value.values()].filter((x) => x.closedAt === null && x.state !== 'cancelled').length,
     system: undefined,
   }
   return (
     <aside class="side">
       <div role="tablist" class="tabs">
-        {TABS.map((name) => (
+        {SIDE_TABS.map((name) => (
           <button
             type="button"
             role="tab"
@@ -26,7 +24,9 @@ export function SidePanel() {
             id={`tab-${name}`}
             aria-selected={tab === name}
             aria-controls="side-body"
-            onClick={() => setTab(name)}
+            onClick={() => {
+              sideTab.value = name
+            }}
           >
             {t(`tab.${name}`)} {counts[name] !== undefined && <span class="count">{counts[name]}</span>}
           </button>

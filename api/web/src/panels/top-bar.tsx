@@ -1,13 +1,14 @@
 // One line: the log's clock, how the stream is, the four numbers that a shift looks at, search, language, theme.
 import { useState } from 'preact/hooks'
+import { TO_ANSWER } from '../alarms/groups.ts'
 import { formatClock } from '../format.ts'
 import { LANGUAGES, language, setLanguage, t } from '../i18n.ts'
-import { assets, connection, nowMs, openFindings, selected, speed, status, tickets, timezone } from '../store.ts'
+import { hrefOf, route, VIEWS } from '../router.ts'
+import { alarms, assets, connection, nowMs, selected, speed, status, timezone } from '../store.ts'
 import { theme, toggleTheme } from '../theme.ts'
+import { PriorityMark } from './alarm-row.tsx'
 
 export function TopBar() {
-  const s = status.value
-  const open = [...tickets.value.values()].filter((x) => x.closedAt === null && x.state !== 'cancelled').length
   return (
     <header class="top">
       <strong class="brand">Meterstream</strong>
@@ -18,10 +19,8 @@ export function TopBar() {
         {nowMs.value === 0 ? '—' : formatClock(nowMs.value, timezone.value)}
         {speed.value > 1.5 && <em> ×{Math.round(speed.value)}</em>}
       </time>
-      <Figure label={t('top.readings')} value={s === null ? '—' : Math.round(s.readingsPerSecond).toLocaleString()} />
-      <Figure label={t('top.lag')} value={s?.lagRecords == null ? '—' : s.lagRecords.toLocaleString()} />
-      <Figure label={t('top.findings')} value={String(openFindings.value.length)} />
-      <Figure label={t('top.tickets')} value={String(open)} />
+      <AlarmFigures />
+      <Views />
       <Search />
       <span class="choices">
         {LANGUAGES.map((l) => (
@@ -37,11 +36,37 @@ export function TopBar() {
   )
 }
 
-function Figure(props: { label: string; value: string }) {
+/** How many alarms wait for an answer, by priority, and how fast they come. */
+function AlarmFigures() {
+  const waiting = [...alarms.value.values()].filter((a) => TO_ANSWER.includes(a.state))
+  const load = status.value?.alarms
+  const flood = load !== undefined && load.floodSinceMs !== null
   return (
-    <span class="figure">
-      <b>{props.value}</b> {props.label}
+    <span class="figures" title={t('top.alarms')}>
+      {([1, 2, 3] as const).map((p) => {
+        const n = waiting.filter((a) => a.priority === p).length
+        return (
+          <span key={p} class={`figure${n === 0 ? ' none' : ''}`} title={t(`alarm.priority.${p}`)}>
+            <PriorityMark priority={p} /> <b>{n}</b>
+          </span>
+        )
+      })}
+      <span class={`rate${flood ? ' flooded' : ''}`}>
+        {flood ? t('top.flood', { n: load.last10Min }) : t('top.rate', { n: load?.lastHour ?? 0 })}
+      </span>
     </span>
+  )
+}
+
+function Views() {
+  return (
+    <nav class="views" aria-label={t('view.menu')}>
+      {VIEWS.map((view) => (
+        <a key={view} href={hrefOf(view)} aria-current={route.value.view === view ? 'page' : undefined}>
+          {t(`view.${view}`)}
+        </a>
+      ))}
+    </nav>
   )
 }
 
