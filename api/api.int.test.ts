@@ -128,17 +128,17 @@ describe('data', () => {
     expect([first.findings, second.findings, second.next]).toMatchObject([[{}], [{}], null])
   })
 
-  it('lists quarantine and releases an entry once, saying that nothing was sent', async () => {
+  it('lists quarantine and asks for a release once; without ingest it waits', async () => {
     expect((await json(await api.get('/v1/quarantine?gateway=G1'))).entries).toHaveLength(2)
     const path = `/v1/quarantine/${encodeURIComponent("in'1")}/release`
     expect(await json(await api.send('POST', path))).toMatchObject({
       republished: false,
       repeated: false,
-      entry: { state: 'released', closedBy: 'administrator' },
+      entry: { state: 'open', releaseRequested: true },
     })
     expect(await json(await api.send('POST', path))).toMatchObject({ repeated: true })
     expect((await api.send('POST', path.replace('release', 'discard'))).status).toBe(409)
-    expect((await json(await api.get('/v1/quarantine?state=open'))).entries).toHaveLength(1)
+    expect((await json(await api.get('/v1/quarantine?state=open'))).entries).toHaveLength(2)
   })
 })
 

@@ -3,6 +3,7 @@
 import type { Decoded, GatewayFormat } from './format.ts'
 import { FORMATS } from './formats/index.ts'
 import { isSmallDetail } from './formats/native.schema.ts'
+import { Hearings } from './hearings.ts'
 import { inRange, RANGES } from './ranges.ts'
 import type { Identity, Settings, SourceSettings } from './settings.ts'
 import { filterMatches } from './topic-filter.ts'
@@ -51,6 +52,7 @@ export function createDecoder(settings: Settings, formats: readonly GatewayForma
   const formatSettings = settingsByFormat(settings, formats)
   const pinned = Object.keys(settings.gateways).length > 0
 
+  const hearings = new Hearings()
   const routeOf = (topic: string): Route => {
     const known = routes.get(topic)
     if (known !== undefined) return known
@@ -97,6 +99,7 @@ export function createDecoder(settings: Settings, formats: readonly GatewayForma
       settings: own === undefined ? general : { ...general, ...own },
     })
     if (format.name !== 'native') checkEntries(decoded)
+    if (format.broadcast === true && trace) hearings.align(gateway, decoded.readings, message.receivedAtMs)
     if (aliases !== undefined) rename(decoded, aliases)
     return { format: format.name, gateway, identity, decoded }
   }

@@ -70,6 +70,8 @@ export interface Decoded {
   seq: number
   /** Time of receipt carried in the message; honoured only in a simulation (METERSTREAM_CLOCK=messages). */
   receivedAtMs?: number
+  /** The message taught the format something that later messages need: the key under which the newest such message is kept. */
+  learned?: string
   /** `status`: the gateway came or went. */
   gatewayOnline?: boolean
   /** `position`: a crew. */
@@ -92,6 +94,8 @@ export interface MessageContext {
 export interface GatewayFormat {
   /** File name, metric label, the value operators may pin. */
   readonly name: string
+  /** Radio that several gateways may hear: the same telegram by several of them is one. */
+  readonly broadcast?: boolean
   /** MQTT topic filter this format usually arrives on, for the default source configuration. */
   readonly topics: readonly string[]
   /** Cheap: may this message be ours? Looks at the topic and, if it must, at the first bytes. */

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import mqtt from 'mqtt'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
@@ -8,6 +10,7 @@ import { silentLog } from '#runtime/log.ts'
 import { createPool } from '#runtime/postgres.ts'
 import { type Isolated, startTestServers, type TestServers } from '../deploy/local/test-servers.ts'
 import { feature, type IngestProcess, readLog, readTopic, setRegistry, startIngest } from './ingest.fixture.ts'
+import { readMessageFile } from './message-files.ts'
 
 let servers: TestServers
 let space: Isolated
@@ -249,3 +252,25 @@ test('sessions that nobody uses are emptied and ended; meanwhile ticks go to eve
   for (let i = 60; i < 80; i++) await send('G-1', { seq: i, readings: [aReading('W-1', i)] })
   await readingsAre(q, 80)
 }, 90_000)
+
+test('births of Sparkplug outlive kill -9: data by alias alone are read after the restart', async () => {
+  const files = join(import.meta.dirname, 'formats/samples/sparkplug')
+  const samples = readdirSync(files)
+    .filter((n) => n.endsWith('.json') && !n.endsWith('.expected.json'))
+    .map((n) => readMessageFile(n.slice(0, -5), readFileSync(join(files, n), 'utf8')))
+    .filter((m) => m !== undefined)
+  const birth = samples.find((m) => /\/DBIRTH\//.test(m.topic))
+  const data = samples.find((m) => /\/DDATA\//.test(m.topic) && m.topic.split('/').at(-1) === birth?.topic.split('/').at(-1))
+  if (birth === undefined || data === undefined) throw new Error('the samples have no birth with data')
+  const p = await started()
+  const kinds = async () => (await quarantine()).map((q) => q.reason)
+  await client.publishAsync(birth.topic, birth.payload, { qos: 1 })
+  await vi.waitUntil(async () => (await kinds()).length > 0, { timeout: 10_000, interval: 100 })
+  const before = (await kinds()).length
+  await p.stop('SIGKILL')
+  await again()
+  await client.publishAsync(data.topic, data.payload, { qos: 1 })
+  await vi.waitUntil(async () => (await kinds()).length > before, { timeout: 10_000, interval: 100 })
+  // The devices are not registered here; without their births the aliases would be bad_schema.
+  expect(new Set(await kinds())).toEqual(new Set(['unknown_device']))
+})

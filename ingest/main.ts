@@ -10,6 +10,7 @@ import { createLog, type Log } from '#runtime/log.ts'
 import { createRegistry } from '#runtime/metrics.ts'
 import { createPool } from '#runtime/postgres.ts'
 import { createDecoder } from './decode.ts'
+import { openLessons } from './lessons.ts'
 import { ingestMetrics } from './metrics.ts'
 import { type MqttSource, openMqttSource } from './mqtt-source.ts'
 import { Pipeline } from './pipeline.ts'
@@ -108,10 +109,14 @@ async function start(life: Lifecycle, config: Config, log: Log): Promise<void> {
   life.onStop('registry', () => followed.close())
 
   const decode = createDecoder(settings)
+  const lessons = await untilDone('postgres', life, log, () =>
+    openLessons({ pool, cluster, instance: config.INGEST_INSTANCE, decode, log }),
+  )
   const running = new Pipeline({
     decode,
     registry: followed,
     send: (records) => producer.send(records),
+    lessons,
     acknowledge: (messages) => source?.acknowledge(messages),
     collecting: () => source?.collecting() ?? false,
     clock: config.METERSTREAM_CLOCK,
@@ -146,6 +151,7 @@ async function start(life: Lifecycle, config: Config, log: Log): Promise<void> {
     opened.pause()
     await running.stop(DRAIN_MS_MAX)
     await opened.close()
+    await lessons.close()
   })
   const releases = followReleases({
     pool,

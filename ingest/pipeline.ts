@@ -9,6 +9,7 @@ import { Batch, type BatchRecord, type TopicNames } from './batch.ts'
 import { advance, type LogClock } from './clock.ts'
 import type { Decode, DecodedMessage } from './decode.ts'
 import { CollectionHealth } from './health.ts'
+import type { Lessons } from './lessons.ts'
 import type { IngestMetrics, PipelineState } from './metrics.ts'
 import { quarantineEntry } from './quarantine.ts'
 import type { Registry } from './registry.ts'
@@ -30,6 +31,8 @@ export interface PipelineOptions {
   /** Resolves when Kafka has the records; rejects when it does not take them for now. */
   send(records: BatchRecord[]): Promise<void>
   acknowledge(messages: readonly MqttMessage[]): void
+  /** Messages that later ones need are saved before they are acknowledged. */
+  lessons: Pick<Lessons, 'learn' | 'saved'>
   /** All connections are up and none has its window full. */
   collecting(): boolean
   clock: 'wall' | 'messages'
@@ -175,7 +178,9 @@ export class Pipeline {
 
   #send(made: Made): void {
     this.#sendingSinceMs = Date.now()
-    this.#sending = this.#sendUntilTaken(made).then((taken) => {
+    this.#sending = this.#sendUntilTaken(made).then(async (taken) => {
+      const saved = taken ? this.#o.lessons.saved() : undefined
+      if (saved !== undefined) await saved
       this.#sending = undefined
       if (!taken) return
       this.#o.acknowledge(made.messages)
@@ -257,6 +262,8 @@ export class Pipeline {
     metrics.message(found.format, decoded.disposition)
     if (decoded.gatewayOnline === false) this.#offline.add(found.gateway)
     else if (decoded.gatewayOnline === true) this.#offline.delete(found.gateway)
+    if (decoded.learned !== undefined)
+      this.#o.lessons.learn({ format: found.format, key: decoded.learned, topic, payload, receivedAtMs: arrivedMs })
     const inbound = { topic, payload, retained, redelivered, receivedAtMs, ...found }
     try {
       metrics.readings(route(inbound, registry.view, batch))

@@ -59,8 +59,9 @@ function vzlogger(prefix: string, kind: string, payload: Buffer, context: Messag
   if (kind === 'uuid') return passed('metadata', 'channel_uuid')
   if (kind === 'id') {
     if (context.state.size >= CHANNELS_MAX) context.state.clear()
+    const fresh = context.state.get(prefix) !== text.slice(0, 60)
     context.state.set(prefix, text.slice(0, 60))
-    return passed('metadata', 'channel_identifier')
+    return { ...passed('metadata', 'channel_identifier'), ...(fresh ? { learned: prefix } : {}) }
   }
   const rule = channelRule(context.settings, prefix)
   const device = idOf(rule?.device)

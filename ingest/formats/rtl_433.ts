@@ -34,6 +34,7 @@ const TOPIC = /^rtl_433\/([^/]+)\/(events|states|availability|devices\/.+)$/
 
 export const rtl433: GatewayFormat = {
   name: 'rtl_433',
+  broadcast: true,
   topics: ['rtl_433/#'],
   matches: (topic, payload) =>
     topic.startsWith('rtl_433/') ||
@@ -266,8 +267,9 @@ function single(host: string, path: string, payload: Buffer, context: MessageCon
   const unitKey = `unit\n${host}\n${id}`
   if (name === 'unit') {
     if (context.state.size >= EVENTS_MAX) context.state.clear()
+    const fresh = context.state.get(unitKey) !== text.slice(0, 20)
     context.state.set(unitKey, text.slice(0, 20))
-    return passed('metadata', 'unit')
+    return { ...passed('metadata', 'unit'), ...(fresh ? { learned: context.topic } : {}) }
   }
   const o: Json = { [name]: text }
   const unit = context.state.get(unitKey)

@@ -18,6 +18,7 @@ const LINES_MAX = 1_000
 
 export const rtlamr: GatewayFormat = {
   name: 'rtlamr',
+  broadcast: true,
   topics: ['rtlamr/#', 'rtlamr'],
   matches: (topic, payload) =>
     /^rtlamr\/([^/]+\/)?(raw|json|packet)$/.test(topic) || START.test(payload.subarray(0, 200).toString('latin1')),

@@ -32,6 +32,7 @@ const DISCOVERY = /^homeassistant\/(?:device|sensor)\/([^/]+)\/(?:.+\/)?config$/
 
 export const rtlamr2mqtt: GatewayFormat = {
   name: 'rtlamr2mqtt',
+  broadcast: true,
   topics: ['rtlamr/+/state', 'rtlamr/+/attributes', 'rtlamr/status', 'homeassistant/device/+/config'],
   matches: (topic, payload) =>
     TOPIC.test(topic) || (DISCOVERY.test(topic) && /rtlamr/i.test(payload.subarray(0, 4_096).toString('latin1'))),

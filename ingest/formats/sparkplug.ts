@@ -82,7 +82,7 @@ export const sparkplug: GatewayFormat = {
     if (verb === 'DEATH') return death(at, message, context)
     if (verb === 'BIRTH') {
       const decoded = birth(at, message, payload, context)
-      return context.retained ? passed('duplicate', 'retained_duplicate') : decoded
+      return context.retained ? { ...passed('duplicate', 'retained_duplicate'), learned: decoded.learned as string } : decoded
     }
     return context.retained ? passed('duplicate', 'retained_duplicate') : data(at, message, payload, context, false)
   },
@@ -117,6 +117,7 @@ function birth(at: Address, message: SparkplugPayload, payload: Buffer, context:
   bound(known)
   const decoded = data(at, message, payload, context, true)
   if (at.device === '') decoded.gatewayOnline = true
+  decoded.learned = `${at.key}/${at.device}`
   return decoded
 }
 

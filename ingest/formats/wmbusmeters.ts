@@ -24,6 +24,7 @@ const WATER_DRIVERS =
 
 export const wmbusmeters: GatewayFormat = {
   name: 'wmbusmeters',
+  broadcast: true,
   topics: ['wmbusmeters/#', 'wmbusmeters_alarm'],
   matches: (topic, payload) =>
     topic.startsWith('wmbusmeters/') ||
@@ -91,6 +92,10 @@ function telegram(o: Json, id: string, tsMs: number | undefined): Decoded {
   }
   const power = producedAlone(o, medium)
   if (power !== undefined) out.reading(id, 'power_kw', power, { tsMs })
+  const rssi = numberOf(field(o, 'rssi_dbm'))
+  // A series for each receiver: the strongest is who hears the meter best. 0 and 999 are receivers that do not measure.
+  if (rssi !== undefined && rssi < 0 && out.decoded.readings.length > 0)
+    out.reading(id, 'rssi_dbm', rssi, { tsMs, channel: idOf(field(o, 'device'))?.slice(0, 60) })
   return out.done('accept_other', medium === 'other' ? 'medium_without_quantity' : 'no_core_reading')
 }
 

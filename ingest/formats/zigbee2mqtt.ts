@@ -84,7 +84,7 @@ function bridge(kind: string, payload: Buffer, context: MessageContext): Decoded
     if ('problem' in parsed) return refused('malformed', parsed.problem, payload)
     if (!Array.isArray(parsed.value)) return refused('bad_schema', 'bridge/devices must be a list', payload)
     keepUnits(parsed.value, context.state)
-    return passed('metadata', 'bridge_devices')
+    return { ...passed('metadata', 'bridge_devices'), learned: context.topic }
   }
   const known = Object.hasOwn(BRIDGE, kind) ? BRIDGE[kind] : undefined
   return known === undefined ? passed('ignore', 'bridge_other') : passed(...known)
