@@ -10,6 +10,7 @@ import { type FeedItem, type FeedRange, feedPage, nextRange } from '../queries/c
 import { readCursor, writeCursor } from '../queries/cursor.ts'
 import { limit } from '../queries/params.ts'
 import { billingGatesRoutes } from './billing-gates.ts'
+import { billingPeriodsRoutes } from './billing-periods.ts'
 import { PROBLEMS } from './schemas.ts'
 
 const Item = z.object({
@@ -44,6 +45,7 @@ const FORMATS = {
 export function billingRoutes(app: App, deps: ApiDeps): void {
   const { pool } = deps
   billingGatesRoutes(app, deps)
+  billingPeriodsRoutes(app, deps)
   app.get(
     '/v1/billing/consumption',
     {
