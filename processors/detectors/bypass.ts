@@ -6,11 +6,11 @@ import type { MeterEvent } from '#model/reading.ts'
 import { DAY_MS, toIso } from '#model/time.ts'
 import type { Detector, DetectorContext } from '../fold.ts'
 import { addInterval, type Balance, compareDue, createBalance, isDue } from './power/balance.ts'
-
 import { addToDay, closeDay, createDays, type Days, isPlain, lastDays } from './power/days.ts'
 import { clearDrops, dropRule } from './power/drop.ts'
 import { layoutOf, type PowerLayout } from './power/layout.ts'
 import { closed, createMissing, follow, type Missing, type Suspect, settle, suspects, unexplained } from './power/missing.ts'
+import { KWH_PRICE, powerLoss, priceEvidence } from './usage/price.ts'
 
 export const BypassSettings = z.object({
   /** How closely the missing energy must follow the meter ... */
@@ -45,6 +45,7 @@ export const BypassSettings = z.object({
   clearDays: z.number().int().min(1).default(3),
   /** A cover opened, or a magnet, counts for this long. */
   tamperDays: z.number().positive().default(7),
+  ...KWH_PRICE,
 })
 export type BypassSettings = z.infer<typeof BypassSettings>
 type Ctx = DetectorContext<BypassSettings>
@@ -290,9 +291,9 @@ function say(
     severity: clearedAtMs === null ? 'major' : 'warning',
     confidence: o.confidence,
     affected: [id],
-    size: { kwhYear: o.kwhYear, kwhDay: round(o.kwhYear / 365) },
+    size: { ...powerLoss(o.kwhYear, ctx.settings), kwhDay: round(o.kwhYear / 365) },
     reason: clearedAtMs === null ? o.reason : 'ended',
-    evidence,
+    evidence: [...evidence, priceEvidence('power', ctx.settings)],
   })
 }
 

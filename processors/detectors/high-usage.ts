@@ -5,6 +5,7 @@ import { DAY_MS, HOUR_MS, toIso } from '#model/time.ts'
 import type { Detector, DetectorContext } from '../fold.ts'
 import { addToDay, closeDay, createDays, DAYS, type Days, isPlain, lastDays, mad, median } from './power/days.ts'
 import { carryColumn, layoutOf } from './power/layout.ts'
+import { KWH_PRICE, powerLoss, priceEvidence } from './usage/price.ts'
 
 export const HighUsageSettings = z.object({
   /** Days of history before anything is said. */
@@ -20,6 +21,7 @@ export const HighUsageSettings = z.object({
   excessKwMin: z.number().positive().default(0.3),
   /** Over when a day's mean is below this multiple of what was usual. */
   clearFactor: z.number().min(1).default(1.3),
+  ...KWH_PRICE,
 })
 type Settings = z.infer<typeof HighUsageSettings>
 type Ctx = DetectorContext<Settings>
@@ -307,11 +309,12 @@ function say(id: string, o: Open, lowKw: number, how: { peers: number; clearedAt
     severity: how.clearedAtMs === null ? 'minor' : 'warning',
     confidence: o.continuous ? 0.85 : 0.7,
     affected: [id],
-    size: { excessKwhDay: round(excess), kwhYear: Math.round(excess * 365), timesUsual: round(o.meanKw / o.usualKw) },
+    size: { excessKwhDay: round(excess), ...powerLoss(excess * 365, ctx.settings), timesUsual: round(o.meanKw / o.usualKw) },
     reason: how.reason,
     evidence: [
       { what: 'usual', kwhDay: round(o.usualKw * 24), neighbours: round(how.peers) },
       { what: 'since', at: toIso(o.onsetMs), kwhDay: round(o.meanKw * 24), lowestHourKw: round(lowKw) },
+      priceEvidence('power', ctx.settings),
     ],
   })
 }

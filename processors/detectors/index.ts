@@ -8,9 +8,15 @@ import { highUsage } from './high-usage.ts'
 import { lineLoss } from './line-loss.ts'
 import { load } from './load.ts'
 import { outage } from './outage.ts'
+import { phaseVoltage } from './phase-voltage.ts'
 import { pressure } from './pressure.ts'
 import { reverseFlow } from './reverse-flow.ts'
+import { risingBase } from './rising-base.ts'
 import { stuckRegister } from './stuck-register.ts'
+import { tamper } from './tamper.ts'
+import { usageOnInactive } from './usage-on-inactive.ts'
+import { waterHighUsage } from './water-high-usage.ts'
+import { zeroUsage } from './zero-usage.ts'
 
 export const DETECTORS: readonly AnyDetector[] = [
   outage,
@@ -24,4 +30,10 @@ export const DETECTORS: readonly AnyDetector[] = [
   customerLeak,
   districtFlow,
   pressure,
+  zeroUsage,
+  usageOnInactive,
+  tamper,
+  risingBase,
+  phaseVoltage,
+  waterHighUsage,
 ]

@@ -1,9 +1,11 @@
-// Energy that flows back from a premise where no generation is registered, or more than was registered.
+// What flows the wrong way through a meter: energy from a premise where no generation is registered, or more than was registered; water
+// pressed back into the mains, which is a danger to everybody's drinking water (EN 1717) and a meter mounted the wrong way round.
 import { z } from 'zod'
 import type { ZoneDevice } from '#model/asset.ts'
 import type { Interval } from '#model/interval.ts'
 import { DAY_MS, HOUR_MS, toIso } from '#model/time.ts'
 import type { Detector, DetectorContext } from '../fold.ts'
+import { KWH_PRICE, M3_PRICE, powerLoss, priceEvidence, waterLoss } from './usage/price.ts'
 
 export const ReverseFlowSettings = z.object({
   /** Intervals with export, and steps of the register in all, before anything is said: one pulse is no plant. */
@@ -15,6 +17,8 @@ export const ReverseFlowSettings = z.object({
   registeredFactor: z.number().min(1).default(1.25),
   /** Over when nothing came for this many days: an overcast fortnight is possible, three weeks are not. */
   clearDays: z.number().positive().default(21),
+  ...KWH_PRICE,
+  ...M3_PRICE,
 })
 type Settings = z.infer<typeof ReverseFlowSettings>
 type Ctx = DetectorContext<Settings>
@@ -24,8 +28,9 @@ interface Row {
   firstMs: number
   lastMs: number
   intervals: number
-  kwh: number
-  peakKw: number
+  /** kWh or m3 in all. */
+  sum: number
+  peak: number
   days: number
   dayMs: number
   onsetMs: number
@@ -39,16 +44,18 @@ interface State {
 
 export const reverseFlow: Detector<State, Settings> = {
   name: 'reverse-flow',
-  zoneKinds: ['feeder', 'network'],
+  zoneKinds: ['dma', 'feeder', 'network'],
   kinds: ['abnormal_usage'],
-  version: 1,
+  version: 2,
   settings: ReverseFlowSettings,
   create: () => ({ rows: new Map(), sweepMs: 0 }),
   onZone(s, ctx) {
     for (const id of s.rows.keys()) if (ctx.zone.device(id) === undefined) s.rows.delete(id)
   },
   onInterval(s, interval, info, ctx) {
-    if (interval.quantity === 'active_energy_export_kwh' && (interval.value ?? 0) > 0) exported(s, interval, info, ctx)
+    const { quantity } = interval
+    if (quantity !== 'active_energy_export_kwh' && quantity !== 'water_volume_reverse_m3') return
+    if ((interval.value ?? 0) > 0) exported(s, interval, info, ctx)
   },
   onTick(s, _tick, ctx) {
     if (ctx.nowMs < s.sweepMs || s.rows.size === 0) return
@@ -61,30 +68,35 @@ export const reverseFlow: Detector<State, Settings> = {
   },
 }
 
+/** Power (kW, or m3/h) up to which flow back is in order. */
+function allowed(a: ZoneDevice['asset']): number {
+  return a.kind === 'electric_meter' ? (a.registered_generation_kwp ?? 0) : 0
+}
+
 function exported(s: State, interval: Interval, info: ZoneDevice, ctx: Ctx): void {
   const a = info.asset
-  if (a.kind !== 'electric_meter' || a.role !== 'customer' || interval.status !== 'actual' || interval.rev > 1 || interval.channel !== '')
-    return
+  if (a.kind !== 'water_meter' && (a.kind !== 'electric_meter' || a.role !== 'customer')) return
+  if (interval.status !== 'actual' || interval.rev > 1 || interval.channel !== '') return
   const { settings: cfg } = ctx
-  const kwh = interval.value as number
-  const kw = kwh / ((interval.endMs - interval.startMs) / HOUR_MS)
-  const registered = a.registered_generation_kwp ?? 0
-  if (registered > 0 && kw <= registered * cfg.registeredFactor) return
+  const value = interval.value as number
+  const power = value / ((interval.endMs - interval.startMs) / HOUR_MS)
+  const registered = allowed(a)
+  if (registered > 0 && power <= registered * cfg.registeredFactor) return
   let r = s.rows.get(interval.meter)
   if (r === undefined || (r.onsetMs === 0 && interval.startMs - r.lastMs > cfg.windowHours * HOUR_MS)) {
-    r = { firstMs: interval.startMs, lastMs: 0, intervals: 0, kwh: 0, peakKw: 0, days: 0, dayMs: 0, onsetMs: 0, saidMs: 0 }
+    r = { firstMs: interval.startMs, lastMs: 0, intervals: 0, sum: 0, peak: 0, days: 0, dayMs: 0, onsetMs: 0, saidMs: 0 }
     s.rows.set(interval.meter, r)
   }
   r.lastMs = Math.max(r.lastMs, interval.endMs)
   r.intervals += 1
-  r.kwh += kwh
-  r.peakKw = Math.max(r.peakKw, kw)
+  r.sum += value
+  r.peak = Math.max(r.peak, power)
   if (interval.endMs - r.dayMs >= DAY_MS) {
     r.dayMs = interval.endMs
     r.days += 1
   }
-  const step = 10 ** -(a.decimals ?? 2) * (a.multiplier ?? 1)
-  if (r.onsetMs === 0 && r.intervals >= cfg.intervalsMin && r.kwh >= cfg.stepsMin * step) r.onsetMs = r.firstMs
+  const step = 10 ** -(a.decimals ?? (a.kind === 'water_meter' ? 3 : 2)) * (a.multiplier ?? 1)
+  if (r.onsetMs === 0 && r.intervals >= cfg.intervalsMin && r.sum >= cfg.stepsMin * step) r.onsetMs = r.firstMs
   // The next day makes it certain; after that a week's sum is news enough.
   const wait = r.days === 2 ? DAY_MS / 2 : 7 * DAY_MS
   if (r.onsetMs > 0 && interval.endMs - r.saidMs >= wait) say(interval.meter, r, null, ctx)
@@ -92,9 +104,12 @@ function exported(s: State, interval: Interval, info: ZoneDevice, ctx: Ctx): voi
 
 function say(id: string, r: Row, clearedAtMs: number | null, ctx: Ctx): void {
   r.saidMs = r.lastMs
+  const { settings: cfg } = ctx
   const a = ctx.zone.device(id)?.asset
-  const registered = a?.kind === 'electric_meter' ? (a.registered_generation_kwp ?? 0) : 0
-  const perDay = r.kwh / Math.max(1, (r.lastMs - r.firstMs) / DAY_MS)
+  const water = a?.kind === 'water_meter'
+  const registered = a === undefined ? 0 : allowed(a)
+  const year = (r.sum / Math.max(1, (r.lastMs - r.firstMs) / DAY_MS)) * 365
+  const seen = { intervals: r.intervals, days: r.days }
   ctx.emit({
     kind: 'abnormal_usage',
     subtype: 'reverse_flow',
@@ -103,21 +118,25 @@ function say(id: string, r: Row, clearedAtMs: number | null, ctx: Ctx): void {
     clearedAtMs,
     severity: clearedAtMs === null ? 'minor' : 'warning',
     confidence: r.days > 1 ? 0.95 : 0.85,
-    size: { exportKwh: round(r.kwh), kwhYear: Math.round(perDay * 365), peakKw: round(r.peakKw) },
+    size: water
+      ? { backM3: round(r.sum), peakM3h: round(r.peak), ...waterLoss(year, cfg) }
+      : { exportKwh: round(r.sum), peakKw: round(r.peak), ...powerLoss(year, cfg) },
     affected: [id],
-    reason: clearedAtMs !== null ? 'export-ended' : registered > 0 ? 'more-than-registered' : 'no-registered-generation',
+    reason:
+      clearedAtMs !== null
+        ? 'export-ended'
+        : water
+          ? 'water-flows-back'
+          : registered > 0
+            ? 'more-than-registered'
+            : 'no-registered-generation',
     evidence: [
-      {
-        what: 'export',
-        kwh: round(r.kwh),
-        intervals: r.intervals,
-        days: r.days,
-        peakKw: round(r.peakKw),
-        registeredKwp: registered,
-        since: toIso(r.firstMs),
-      },
+      water
+        ? { what: 'backflow', m3: round(r.sum), ...seen, peakM3h: round(r.peak), since: toIso(r.firstMs) }
+        : { what: 'export', kwh: round(r.sum), ...seen, peakKw: round(r.peak), registeredKwp: registered, since: toIso(r.firstMs) },
+      priceEvidence(water ? 'water' : 'power', cfg),
     ],
   })
 }
 
-const round = (v: number) => Math.round(v * 100) / 100
+const round = (v: number) => Math.round(v * 1000) / 1000

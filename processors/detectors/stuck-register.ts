@@ -5,6 +5,7 @@ import { DAY_MS, HOUR_MS, toIso } from '#model/time.ts'
 import type { Detector, DetectorContext, ValidatedRead } from '../fold.ts'
 import { addInterval, type Balance, compareDue, createBalance, isDue } from './power/balance.ts'
 import { carryColumn, layoutOf, NONE, type PowerLayout } from './power/layout.ts'
+import { KWH_PRICE, powerLoss, priceEvidence } from './usage/price.ts'
 
 export const StuckRegisterSettings = z.object({
   /** Time without movement before the balance is asked ... */
@@ -20,6 +21,7 @@ export const StuckRegisterSettings = z.object({
   missingShare: z.number().positive().default(0.35),
   /** Reads known before anything is said, days of them. */
   historyDays: z.number().positive().default(2),
+  ...KWH_PRICE,
 })
 type Settings = z.infer<typeof StuckRegisterSettings>
 type Ctx = DetectorContext<Settings>
@@ -206,7 +208,7 @@ function say(
     severity: clearedAtMs === null ? 'minor' : 'warning',
     confidence: how.confidence,
     affected: [id],
-    size: { kwhYear: Math.round(usual * 8760), kwhDay: round(usual * 24) },
+    size: { ...powerLoss(usual * 8760, ctx.settings), kwhDay: round(usual * 24) },
     reason: how.reason,
     evidence: [
       {
@@ -217,6 +219,7 @@ function say(
         longestBefore: s.runMax[i] as number,
       },
       { what: 'usual-power', kw: round(usual), missingInBalanceKw: round(how.missingKw) },
+      priceEvidence('power', ctx.settings),
     ],
   })
 }

@@ -108,7 +108,8 @@ function count(s: State, c: Customer, day: MeterDay, ctx: Ctx): void {
   if (ctx.warmingUp) return
   if (r.onsetMs === 0 && r.days >= cfg.daysMin) r.onsetMs = dayStartMs(ctx.zone.def.timezone, r.firstNo)
   // After the first word, a week's sum is news enough.
-  if (r.onsetMs > 0 && (r.saidDays === 0 || r.days - r.saidDays >= 7)) say(c, r, { clearedAtMs: null, reason: c.closed ? 'contract-ended' : 'no-contract' }, ctx)
+  if (r.onsetMs > 0 && (r.saidDays === 0 || r.days - r.saidDays >= 7))
+    say(c, r, { clearedAtMs: null, reason: c.closed ? 'contract-ended' : 'no-contract' }, ctx)
 }
 
 function say(c: Customer, r: Row, how: { clearedAtMs: number | null; reason: string }, ctx: Ctx): void {

@@ -1,7 +1,8 @@
 // Customer meters of a zone, water and power, by number: what the columns of detectors that think in days are indexed by.
-import { HOUR_MS, offsetMs } from '#model/time.ts'
-import type { Interval, MeterDay } from '#model/interval.ts'
+
 import type { Segment } from '#model/asset.ts'
+import type { Interval, MeterDay } from '#model/interval.ts'
+import { HOUR_MS, offsetMs } from '#model/time.ts'
 import type { ZoneContext } from '../../fold.ts'
 
 export interface Customer {
@@ -41,16 +42,38 @@ export function customersOf(zone: ZoneContext): Customers {
 
 function make(zone: ZoneContext): Customers {
   const list: Customer[] = []
-  const totalised = new Set(zone.devicesOf('electric_meter').flatMap(({ asset: a }) => (a.kind === 'electric_meter' && a.role === 'transformer' ? [a.transformer] : [])))
+  const totalised = new Set(
+    zone
+      .devicesOf('electric_meter')
+      .flatMap(({ asset: a }) => (a.kind === 'electric_meter' && a.role === 'transformer' ? [a.transformer] : [])),
+  )
   for (const { asset: a, segment = 'general' } of [...zone.devicesOf('water_meter'), ...zone.devicesOf('electric_meter')]) {
     const closed = 'status' in a && typeof a.status === 'string' && CLOSED.has(a.status)
     if (a.kind === 'water_meter') {
       const step = 10 ** -(a.decimals ?? 3) * (a.multiplier ?? 1)
-      list.push({ id: a.id, commodity: 'water', quantity: 'water_volume_m3', step, segment, account: a.account ?? '', closed, totalised: false })
+      list.push({
+        id: a.id,
+        commodity: 'water',
+        quantity: 'water_volume_m3',
+        step,
+        segment,
+        account: a.account ?? '',
+        closed,
+        totalised: false,
+      })
     } else if (a.kind === 'electric_meter' && a.role === 'customer') {
       const step = 10 ** -(a.decimals ?? 2) * (a.multiplier ?? 1)
       const above = a.transformer !== undefined && totalised.has(a.transformer)
-      list.push({ id: a.id, commodity: 'power', quantity: 'active_energy_import_kwh', step, segment, account: a.account ?? '', closed, totalised: above })
+      list.push({
+        id: a.id,
+        commodity: 'power',
+        quantity: 'active_energy_import_kwh',
+        step,
+        segment,
+        account: a.account ?? '',
+        closed,
+        totalised: above,
+      })
     }
   }
   const ids = list.map((c) => c.id)
