@@ -15,6 +15,11 @@ const item = fc.record({
   actual: fc.nat(100),
   estimated: fc.nat(100),
   missing: fc.nat(100),
+  edited: fc.nat(100),
+  estimatedValue: fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 1e6 }),
+  tou: fc.option(fc.record({ peak: fc.nat(50), off: fc.nat(50) })),
+  rules: fc.subarray(['spike', 'sum_check']),
+  why: fc.constantFrom('', 'late_read'),
   rev: fc.integer({ min: 1, max: 1000 }),
   decidedAt: fc.constantFrom('2026-03-30T00:00:10.000Z', '2026-03-30T00:00:10.123Z'),
   supersedes: fc.option(fc.record({ seq: fc.nat(), rev: fc.nat(1000), value: fc.double({ noNaN: true, noDefaultInfinity: true }) })),
@@ -89,6 +94,11 @@ describe('formats of the feed', () => {
             supersedes_rev: i.supersedes?.rev ?? null,
             supersedes_value: i.supersedes?.value ?? null,
             gate: i.gate,
+            edited: i.edited,
+            estimated_value: i.estimatedValue,
+            tou: i.tou === null ? null : JSON.stringify(i.tou),
+            rules: i.rules.join(' '),
+            why: i.why,
           })),
         )
       }),
@@ -98,7 +108,7 @@ describe('formats of the feed', () => {
 
   it('columns keep their names and order', () => {
     expect(COLUMNS.map((c) => c.name).join(' ')).toBe(
-      'seq meter quantity channel date value actual estimated missing rev decided_at supersedes_seq supersedes_rev supersedes_value gate',
+      'seq meter quantity channel date value actual estimated missing rev decided_at supersedes_seq supersedes_rev supersedes_value gate edited estimated_value tou rules why',
     )
   })
 })

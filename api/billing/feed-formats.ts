@@ -30,6 +30,11 @@ export const COLUMNS: readonly Column[] = [
   { name: 'supersedes_rev', type: 'INT32', nullable: true, of: (i) => i.supersedes?.rev ?? null },
   { name: 'supersedes_value', type: 'DOUBLE', nullable: true, of: (i) => i.supersedes?.value ?? null },
   { name: 'gate', type: 'STRING', of: (i) => i.gate },
+  { name: 'edited', type: 'INT32', of: (i) => i.edited },
+  { name: 'estimated_value', type: 'DOUBLE', of: (i) => i.estimatedValue },
+  { name: 'tou', type: 'STRING', nullable: true, of: (i) => (i.tou === null ? null : JSON.stringify(i.tou)) },
+  { name: 'rules', type: 'STRING', of: (i) => i.rules.join(' ') },
+  { name: 'why', type: 'STRING', of: (i) => i.why },
 ]
 
 /** One JSON object a line, as in the feed's pages. */
@@ -37,7 +42,7 @@ export async function* ndjson(pages: Pages): AsyncGenerator<string> {
   for await (const page of pages) if (page.length > 0) yield `${page.map((i) => JSON.stringify(i)).join('\n')}\n`
 }
 
-/** RFC 4180 with a header; times in ISO 8601, numbers with a point, nothing for null. */
+/** RFC 4180 with a header; times in ISO 8601, numbers with a point, nothing for null, `tou` as JSON. */
 export async function* csv(pages: Pages): AsyncGenerator<string> {
   yield `${COLUMNS.map((c) => c.name).join(',')}\r\n`
   for await (const page of pages) if (page.length > 0) yield page.map(csvLine).join('')

@@ -35,6 +35,8 @@ export interface DayCounts {
   actual: number
   estimated: number
   missing: number
+  /** Written by a person: as good as read. */
+  edited: number
 }
 
 /**
@@ -42,7 +44,7 @@ export interface DayCounts {
  * A day without any interval is 100 %.
  */
 export function estimatedPct(day: DayCounts): number {
-  const all = day.actual + day.estimated + day.missing
+  const all = day.actual + day.estimated + day.missing + day.edited
   return all === 0 ? 100 : ((day.estimated + day.missing) / all) * 100
 }
 
@@ -54,7 +56,7 @@ export function judge(gate: Gate | null, day: DayCounts): Verdict {
   if (gate === null) return { pass: true, outcome: 'no_gate' }
   const pct = estimatedPct(day)
   if (pct <= gate.maxEstimatedPct) return { pass: true, outcome: 'met' }
-  const reason = day.actual + day.estimated + day.missing === 0 ? 'no_intervals' : 'estimated_above_limit'
+  const reason = day.actual + day.estimated + day.missing + day.edited === 0 ? 'no_intervals' : 'estimated_above_limit'
   return { pass: false, reason, estimatedPct: pct, limitPct: gate.maxEstimatedPct }
 }
 

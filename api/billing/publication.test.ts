@@ -11,24 +11,26 @@ const aDay = (given: Partial<PendingDay>): PendingDay => ({
   actual: 24,
   estimated: 0,
   missing: 0,
+  edited: 0,
   gate: GATE,
   ...given,
 })
 
 describe('gate', () => {
   it.each([
-    ['all actual', { actual: 24, estimated: 0, missing: 0 }, true],
-    ['exactly the limit', { actual: 9, estimated: 1, missing: 0 }, true],
-    ['above by estimates', { actual: 8, estimated: 2, missing: 0 }, false],
-    ['above by missing intervals', { actual: 8, estimated: 0, missing: 2 }, false],
-    ['no interval at all', { actual: 0, estimated: 0, missing: 0 }, false],
+    ['all actual', { actual: 24, estimated: 0, missing: 0, edited: 0 }, true],
+    ['exactly the limit', { actual: 9, estimated: 1, missing: 0, edited: 0 }, true],
+    ['above by estimates', { actual: 8, estimated: 2, missing: 0, edited: 0 }, false],
+    ['above by missing intervals', { actual: 8, estimated: 0, missing: 2, edited: 0 }, false],
+    ['written by a person', { actual: 0, estimated: 0, missing: 0, edited: 24 }, true],
+    ['no interval at all', { actual: 0, estimated: 0, missing: 0, edited: 0 }, false],
   ] as const)('%s', (_name, day, pass) => {
     expect(judge(GATE, day).pass).toBe(pass)
     expect(judge(null, day)).toEqual({ pass: true, outcome: 'no_gate' })
   })
 
   it('counts missing intervals with the estimated ones', () => {
-    expect(estimatedPct({ actual: 1, estimated: 1, missing: 2 })).toBe(75)
+    expect(estimatedPct({ actual: 1, estimated: 1, missing: 2, edited: 0 })).toBe(75)
   })
 })
 

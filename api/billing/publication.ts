@@ -11,6 +11,7 @@ export interface PendingDay {
   actual: number
   estimated: number
   missing: number
+  edited: number
   gate: Gate | null
 }
 

@@ -47,7 +47,7 @@ export async function publishPending(pool: Pool, batch = PUBLISH_BATCH): Promise
     if (!(await lock(client))) return NOTHING
     const { rows } = await client.query<PendingRow>(
       `SELECT d.feed_seq AS day_seq, d.meter, d.quantity, d.channel, to_char(d.date, 'YYYY-MM-DD') AS date, d.rev, d.actual, d.estimated,
-         d.missing, d.decided_at, ${CLASS_OF} AS class
+         d.missing, d.edited, d.decided_at, ${CLASS_OF} AS class
        FROM billing_pending p JOIN meter_days d ON d.feed_seq = p.day_seq ${JOIN_CLASS} ORDER BY p.day_seq LIMIT $1`,
       [batch],
     )
@@ -77,7 +77,7 @@ export async function reviewHeld(pool: Pool, nowMs: number, batch = PUBLISH_BATC
   return tx(pool, async (client) => {
     if (!(await lock(client))) return NOTHING
     const { rows } = await client.query<PendingRow & { hold_days: number | null }>(
-      `SELECT h.day_seq, h.meter, h.quantity, h.channel, to_char(h.date, 'YYYY-MM-DD') AS date, h.rev, d.actual, d.estimated, d.missing,
+      `SELECT h.day_seq, h.meter, h.quantity, h.channel, to_char(h.date, 'YYYY-MM-DD') AS date, h.rev, d.actual, d.estimated, d.missing, d.edited,
          h.decided_at, ${CLASS_OF} AS class
        FROM billing_held h JOIN meter_days d ON d.feed_seq = h.day_seq ${JOIN_CLASS}
        LEFT JOIN billing_gates g ON g.class = h.gate_class

@@ -18,7 +18,16 @@ export interface FeedItem {
   actual: number
   estimated: number
   missing: number
+  edited: number
+  /** Part of the value that comes from estimated and refused intervals. */
+  estimatedValue: number
+  /** Value by time-of-use band of validation's calendar; null without one. */
+  tou: Record<string, number> | null
+  /** Rules of validation that fired on the day. */
+  rules: string[]
   rev: number
+  /** Why a later revision was made; '' for the first. */
+  why: string
   /** Log time of the decision. */
   decidedAt: string
   /** The entry that this one replaces, with what it said; null for the first of a day. */
@@ -33,26 +42,13 @@ export interface FeedRange {
   upTo: number
 }
 
+const COLUMNS = `f.pos, d.meter, d.quantity, d.channel, to_char(d.date, 'YYYY-MM-DD'), d.value, d.actual, d.estimated, d.missing, d.edited,
+  d.estimated_value, d.tou, d.rules, d.rev, d.why, d.decided_at, f.supersedes, s.rev, s.value, f.gate`
+// biome-ignore format: one line for each line of the columns
 type Row = [
-  number,
-  string,
-  string,
-  string,
-  string,
-  number,
-  number,
-  number,
-  number,
-  number,
-  Date,
-  number | null,
-  number,
-  number,
-  GateOutcome,
+  number, string, string, string, string, number, number, number, number, number,
+  number, Record<string, number> | null, string[], number, string, Date, number | null, number, number, GateOutcome,
 ]
-
-const COLUMNS = `f.pos, d.meter, d.quantity, d.channel, to_char(d.date, 'YYYY-MM-DD'), d.value, d.actual, d.estimated, d.missing, d.rev,
-  d.decided_at, f.supersedes, s.rev, s.value, f.gate`
 const FROM = `billing_feed f JOIN meter_days d ON d.feed_seq = f.day_seq LEFT JOIN billing_feed sf ON sf.pos = f.supersedes
   LEFT JOIN meter_days s ON s.feed_seq = sf.day_seq`
 
@@ -79,10 +75,15 @@ function itemOf(r: Row): FeedItem {
     actual: r[6],
     estimated: r[7],
     missing: r[8],
-    rev: r[9],
-    decidedAt: r[10].toISOString(),
-    supersedes: r[11] === null ? null : { seq: r[11], rev: r[12], value: r[13] },
-    gate: r[14],
+    edited: r[9],
+    estimatedValue: r[10],
+    tou: r[11],
+    rules: r[12],
+    rev: r[13],
+    why: r[14],
+    decidedAt: r[15].toISOString(),
+    supersedes: r[16] === null ? null : { seq: r[16], rev: r[17], value: r[18] },
+    gate: r[19],
   }
 }
 
@@ -111,8 +112,8 @@ export interface DayRevision extends Omit<FeedItem, 'seq' | 'supersedes' | 'gate
 
 export async function dayRevisions(db: Queryable, meter: string, date: string): Promise<DayRevision[]> {
   const { rows } = await db.query<Omit<DayRevision, 'decidedAt' | 'held'> & { decided_at: Date; held: DayRevision['held'] }>(
-    `SELECT d.meter, d.quantity, d.channel, to_char(d.date, 'YYYY-MM-DD') AS date, d.value, d.actual, d.estimated, d.missing, d.rev, d.zone,
-       d.decided_at, f.pos AS seq, f.gate, f.released_by AS "releasedBy", f.note,
+    `SELECT d.meter, d.quantity, d.channel, to_char(d.date, 'YYYY-MM-DD') AS date, d.value, d.actual, d.estimated, d.missing, d.edited,
+       d.estimated_value AS "estimatedValue", d.tou, d.rules, d.rev, d.why, d.zone, d.decided_at, f.pos AS seq, f.gate, f.released_by AS "releasedBy", f.note,
        CASE WHEN h.day_seq IS NULL THEN NULL ELSE json_build_object('reason', h.reason, 'estimatedPct', h.estimated_pct,
          'limitPct', h.limit_pct, 'class', h.class) END AS held
      FROM meter_days d LEFT JOIN billing_feed f ON f.day_seq = d.feed_seq LEFT JOIN billing_held h ON h.day_seq = d.feed_seq

@@ -23,7 +23,12 @@ const Item = z.object({
   actual: z.int().describe('Intervals of the day by quality'),
   estimated: z.int(),
   missing: z.int(),
+  edited: z.int(),
+  estimatedValue: z.number().describe('Part of the value that comes from estimated and refused intervals'),
+  tou: z.record(z.string(), z.number()).nullable().describe("Value by time-of-use band of validation's calendar"),
+  rules: z.array(z.string()).describe('Rules of validation that fired on the day'),
   rev: z.int(),
+  why: z.string().describe("Why a later revision was made; '' for the first"),
   decidedAt: z.string(),
   supersedes: z
     .object({ seq: z.int(), rev: z.int(), value: z.number() })
