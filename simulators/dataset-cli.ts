@@ -117,10 +117,20 @@ async function main({ dir, part, seed, options, intervalMs }: Wanted): Promise<v
   const storm = parts.power && values.storm ? drawStorm(town, options) : undefined
   const power = storm?.effects ?? (parts.power ? drawPowerFaults(town, options) : [])
   const wild = parts.power && values.wild ? drawWild(town, options.seed) : undefined
-  const misplaced = wild === undefined ? [] : [...wild.moved.map(([m]) => m), ...wild.homeless]
+  const moved = wild?.moved.map(([m]) => m) ?? []
   const effects = [...water.effects, ...power]
   const powerTruth = parts.power
-    ? new PowerTruth(town, { scenario, seed: options.seed, timezone, startMs, endMs, warmupUntilMs, intervalMs, misplaced })
+    ? new PowerTruth(town, {
+        scenario,
+        seed: options.seed,
+        timezone,
+        startMs,
+        endMs,
+        warmupUntilMs,
+        intervalMs,
+        moved,
+        homeless: wild?.homeless ?? [],
+      })
     : undefined
   mkdirSync(dir, { recursive: true })
   const say = (line: string) => process.stderr.write(`dataset: ${line}\n`)

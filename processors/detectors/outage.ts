@@ -37,7 +37,7 @@ export const outage: Detector<OutageState, OutageSettings> = {
   name: 'outage',
   zoneKinds: ['feeder', 'network'],
   kinds: ['outage', 'comms_failure'],
-  version: 1,
+  version: 2,
   settings: Settings,
   create: (zone) => createState(zone),
   onZone(s, ctx) {

@@ -112,7 +112,8 @@ test('the truth of a day is what the registers turned', async () => {
     endMs,
     warmupUntilMs: START,
     intervalMs: 900_000,
-    misplaced: [],
+    moved: [],
+    homeless: [],
   })
   await simulate({ ...base, parts: { water: false, power: true }, effects: [], endMs, powerTruth: truth })
   await truth.write(dir, [])

@@ -19,8 +19,10 @@ export interface PowerTruthOptions {
   warmupUntilMs: number
   /** Of the meters' reads. */
   intervalMs: number
-  /** Meters that the registry has at another transformer than the one that feeds them, or at none. */
-  misplaced: readonly number[]
+  /** Meters that the registry has at another transformer than the one that feeds them. */
+  moved: readonly number[]
+  /** ... and those that it has at none. */
+  homeless: readonly number[]
 }
 
 /** Momentary interruptions last at most this long (IEEE 1366). */
@@ -114,13 +116,18 @@ export class PowerTruth {
     }
   }
 
+  /** The registry has it elsewhere; with a whole feeder it is dark wherever it is thought to be. */
+  #isAlone(o: Outage, m: number): boolean {
+    return this.#o.homeless.includes(m) || (o.level === 'transformer' && this.#o.moved.includes(m))
+  }
+
   /** An outage by the registry's topology, and the premises that stay dark in it or that the registry has elsewhere. */
   #outage(o: Outage): Record<string, unknown>[] {
     const { meters, transformers } = this.#town.power
     const idOf = (m: number): string => meters[m]?.id as string
     const span = (endMs: number) => ({ start: toIso(o.startMs), end: toIso(Math.min(endMs, this.#o.endMs)) })
     const customers = o.meters.filter((m) => meters[m]?.role === 'customer')
-    const alone = o.level === 'premise' ? [] : customers.filter((m) => o.leftBehind?.includes(m) || this.#o.misplaced.includes(m))
+    const alone = o.level === 'premise' ? [] : customers.filter((m) => o.leftBehind?.includes(m) || this.#isAlone(o, m))
     const back = new Map<number, number>()
     if (o.level !== 'premise') {
       for (const m of customers) {

@@ -22,7 +22,7 @@ const OFF_BY_AN_HOUR = 5
 export function drawWild(town: Town, seed: number): Wild {
   const r = makeRandom(seed * 3571 + town.plan.seed)
   const { meters, transformers } = town.power
-  const customers = r.shuffled(meters.flatMap((m, i) => (m.role === 'customer' ? [i] : [])))
+  const customers = r.shuffled(meters.flatMap((m, i) => (m.role === 'customer' && m.lastGasp ? [i] : [])))
   const moved: Wild['moved'] = []
   while (moved.length < MOVED && customers.length > 0) {
     const m = customers.pop() as number

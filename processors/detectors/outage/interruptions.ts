@@ -101,7 +101,7 @@ function touch({ e, part }: Place): void {
 export function memberOf(part: Part, i: number): MemberState {
   let m = part.members.get(i)
   if (m === undefined) {
-    m = { gaspMs: 0, silentFromMs: 0, backMs: 0, backBy: '', onMs: 0, flat: false }
+    m = { gaspMs: 0, silentFromMs: 0, backMs: 0, backBy: '', onMs: 0, flat: false, mute: false }
     part.members.set(i, m)
   }
   return m
@@ -151,12 +151,43 @@ export function gasp(s: OutageState, i: number, ms: number, at: Moment): void {
   if (m.gaspMs > 0 && Math.abs(m.gaspMs - ms) < MARGIN_MS) return
   if (m.gaspMs === 0 || ms < m.gaspMs) m.gaspMs = ms
   m.onMs = 0
+  const read = firstReadAfter(s, i, ms, at.cfg)
+  if (read > 0 && (m.backMs === 0 || (m.backBy === 'read' && read < m.backMs))) {
+    m.backMs = read
+    m.backBy = 'read'
+    m.mute = mutedUntil(s, i, ms, read)
+  }
   // A second gasp after it came back: dark again.
   if (m.backMs > 0 && ms > m.backMs) {
     m.backMs = 0
     m.backBy = ''
   }
   place.part.exact = true
+}
+
+/** A gasp that came late: the first read taken after it, reads being taken at every interval but in the last hole; 0 when there is none. */
+function firstReadAfter(s: OutageState, i: number, ms: number, cfg: OutageSettings): number {
+  const last = lastTrueMs(s.meters, i, cfg)
+  if (last <= ms + MARGIN_MS) return 0
+  const from = s.meters.gapFromMs[i] as number
+  const to = s.meters.gapToMs[i] as number
+  if (ms >= from && ms < to) return to
+  const end = ms < from ? from : last
+  const step = s.meters.stepMs[i] as number
+  return end - Math.floor((end - ms - MARGIN_MS) / step) * step
+}
+
+/** Gateway of meter `i` is away, or came back after `sinceMs`: that nothing was heard of the meter since then says nothing. */
+export function gatewayAway(s: OutageState, i: number, sinceMs: number): boolean {
+  const g = s.gateways[s.meters.gateway[i] as number]
+  return g !== undefined && (g.offlineMs > 0 || g.silentMs > 0 || g.sinceMs > sinceMs)
+}
+
+/** The gateway of meter `i` came back after `sinceMs` and brought its first read at once: the meter itself need not have missed any. */
+function mutedUntil(s: OutageState, i: number, sinceMs: number, readMs: number): boolean {
+  const g = s.gateways[s.meters.gateway[i] as number]
+  if (g === undefined || !gatewayAway(s, i, sinceMs)) return false
+  return g.sinceMs === 0 || readMs <= g.sinceMs + (s.meters.stepMs[i] as number)
 }
 
 /** Meter `i` fell silent after a read at `lastMs` (true time), together with the others of its transformer. */
@@ -200,7 +231,7 @@ export function restored(s: OutageState, i: number, ms: number, at: Moment): voi
   const from = overdue ? last : (meters.gapFromMs[i] as number)
   const to = overdue ? ms : (meters.gapToMs[i] as number)
   const t = meters.transformer[i] as number
-  if (from > 0 && ms > from && ms <= to + step) {
+  if (from > 0 && ms > from && ms <= to + step && !gatewayAway(s, i, from + step)) {
     // It was silent before: the message says that supply was off.
     const place = placeFor(s, t, [from, Math.min(from + step, ms)], at)
     const m = darkMember(s, place, i)
@@ -251,6 +282,7 @@ function noteReadIn(s: OutageState, place: Place, i: number, ms: number, missed:
       if (ms <= m.gaspMs + MARGIN_MS) return
       m.backMs = ms
       m.backBy = 'read'
+      m.mute = mutedUntil(s, i, m.gaspMs || m.silentFromMs, ms)
     }
   }
   touch(place)

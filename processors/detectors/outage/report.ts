@@ -131,7 +131,7 @@ function allCustomers(s: OutageState, p: Part): [number, MemberState][] {
   }
   return out
 }
-const SILENT: MemberState = { gaspMs: 0, silentFromMs: 0, backMs: 0, backBy: '', onMs: 0, flat: false }
+const SILENT: MemberState = { gaspMs: 0, silentFromMs: 0, backMs: 0, backBy: '', onMs: 0, flat: false, mute: false }
 
 function leftWants(s: OutageState, e: Interruption, p: Part, parent: Want, ctx: Ctx): Want[] {
   const out: Want[] = []
@@ -163,6 +163,8 @@ function premiseWants(s: OutageState, e: Interruption, ctx: Ctx): Want[] {
       const endMs = m.backMs === 0 ? 0 : m.backBy === 'event' ? m.backMs : Math.max(startMs, m.backMs - step / 2)
       // A gasp, no read missed but perhaps the very next, and no restoration message: it was back before anybody could tell.
       if (m.gaspMs > 0 && m.backBy === 'read' && m.backMs - step - startMs <= nuisanceMs) continue
+      // Its gateway was away meanwhile: missed reads prove nothing, so it may have been a dip.
+      if (m.gaspMs > 0 && m.backBy === 'read' && !m.flat && m.mute) continue
       if (endMs > 0 && endMs - startMs <= nuisanceMs) continue
       const reason = endMs > 0 ? 'restored' : m.gaspMs > 0 ? 'last-gasps' : m.flat ? 'flat-registers' : 'restoration-messages'
       out.push({

@@ -96,6 +96,8 @@ export interface MemberState {
   onMs: number
   /** The register stood still over the gap. */
   flat: boolean
+  /** Its gateway was away before it came back: reads missed meanwhile prove nothing. */
+  mute: boolean
 }
 
 export interface Part {

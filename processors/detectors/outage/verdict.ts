@@ -12,6 +12,8 @@ export interface Tally {
   gasps: number
   /** Dark ones with more than a missing word: a gasp, a restoration, a flat register. */
   proven: number
+  /** Those with a message of their own, whose time is exact. */
+  told: number
   back: number
   on: number
   /** No word yet, and none was due. */
@@ -22,14 +24,19 @@ export interface Tally {
   neutral: number
 }
 
+/** Fewer than one in twenty would be this quiet. */
+const TOO_QUIET = 0.05
+
 /** What the other transformers of an interruption say about one: those that are dark by two voices or more. */
 export interface Siblings {
   dark: number
+  /** All other transformers of the feeder. */
+  others: number
   /** Share of their meters whose gasp was heard. */
   gaspRate: number
   /** Onset of the one that began nearest to this part, and 0 without any. */
   startMs: number
-  /** Meters of this part behind gateways through which voices came. */
+  /** Meters of this part from which a word could be expected. */
   reach: number
 }
 
@@ -48,51 +55,61 @@ export function strongPart(part: Part): boolean {
   return voices >= 2
 }
 
-/** Gateways through which a voice of this interruption came: only of their meters is a word to be expected. */
-function speaking(s: OutageState, e: Interruption): Set<number> {
+/**
+ * Gateways from which no word is to be expected: known to be away, or so many of their meters are in dark transformers that at the
+ * others' rate one would have spoken.
+ */
+function deafGateways(s: OutageState, parts: readonly Part[], gaspRate: number): Set<number> {
   const out = new Set<number>()
-  for (const p of e.parts.values()) {
-    for (const [i, m] of p.members) if (m.gaspMs > 0 || m.backBy === 'event') out.add(s.meters.gateway[i] as number)
+  for (const [g, { offlineMs, silentMs }] of s.gateways.entries()) if (offlineMs > 0 || silentMs > 0) out.add(g)
+  const silent = new Map<number, number>()
+  const spoken = new Set<number>()
+  for (const p of parts) {
+    for (const i of s.transformers[p.transformer]?.members ?? []) {
+      const g = s.meters.gateway[i] as number
+      const m = p.members.get(i)
+      if (m !== undefined && (m.gaspMs > 0 || m.backBy === 'event')) spoken.add(g)
+      else silent.set(g, (silent.get(g) ?? 0) + 1)
+    }
   }
+  for (const [g, n] of silent) if (!spoken.has(g) && (1 - gaspRate) ** n < TOO_QUIET) out.add(g)
   return out
+}
+
+function gaspsOf(p: Part): number {
+  let n = 0
+  for (const m of p.members.values()) if (m.gaspMs > 0) n += 1
+  return n
 }
 
 /** For each part of an interruption, what its strong siblings say. */
 export function siblings(s: OutageState, e: Interruption): Look {
-  const heard = speaking(s, e)
-  const own = new Map<Part, { gasps: number; reach: number }>()
-  let gasps = 0
-  let reach = 0
-  const starts: number[] = []
-  for (const p of e.parts.values()) {
-    if (!strongPart(p)) continue
+  const strong = [...e.parts.values()].filter((p) => p.transformer !== NONE && strongPart(p))
+  const membersOf = (p: Part): number => s.transformers[p.transformer]?.members.length ?? 0
+  const sum = (of: (p: Part) => number): number => strong.reduce((n, p) => n + of(p), 0)
+  const deaf = deafGateways(s, strong, sum(gaspsOf) / Math.max(1, sum(membersOf)))
+  const reachOf = (t: number): number => {
     let n = 0
-    for (const m of p.members.values()) if (m.gaspMs > 0) n += 1
-    const all = reachOf(s, p.transformer, heard)
-    own.set(p, { gasps: n, reach: all })
-    gasps += n
-    reach += all
-    starts.push(p.startMs)
+    for (const i of s.transformers[t]?.members ?? []) if (!deaf.has(s.meters.gateway[i] as number)) n += 1
+    return n
   }
+  const reaches = new Map(strong.map((p) => [p, reachOf(p.transformer)]))
+  const gasps = sum(gaspsOf)
+  const reach = sum((p) => reaches.get(p) as number)
+  const rate = (g: number, n: number): number => (n === 0 ? 0 : Math.min(1, g / n))
   const of = (part: Part): Siblings => {
-    const mine = own.get(part)
+    const mine = reaches.get(part)
     let startMs = 0
-    for (const ms of starts) if (Math.abs(ms - part.startMs) < Math.abs(startMs - part.startMs)) startMs = ms
-    const others = reach - (mine?.reach ?? 0)
+    for (const p of strong) if (p !== part && Math.abs(p.startMs - part.startMs) < Math.abs(startMs - part.startMs)) startMs = p.startMs
     return {
-      dark: own.size - (mine === undefined ? 0 : 1),
-      gaspRate: others === 0 ? 0 : (gasps - (mine?.gasps ?? 0)) / others,
+      dark: strong.length - (mine === undefined ? 0 : 1),
+      others: s.transformers.length - 1,
+      gaspRate: mine === undefined ? rate(gasps, reach) : rate(gasps - gaspsOf(part), reach - mine),
       startMs,
-      reach: mine?.reach ?? reachOf(s, part.transformer, heard),
+      reach: mine ?? reachOf(part.transformer),
     }
   }
-  return { of, gaspRate: reach === 0 ? 0 : gasps / reach, reachOf: (t) => reachOf(s, t, heard) }
-}
-
-function reachOf(s: OutageState, t: number, heard: ReadonlySet<number>): number {
-  let n = 0
-  for (const i of s.transformers[t]?.members ?? []) if (heard.has(s.meters.gateway[i] as number)) n += 1
-  return n
+  return { of, gaspRate: rate(gasps, reach), reachOf }
 }
 
 export function tally(s: OutageState, part: Part, cfg: OutageSettings): Tally {
@@ -101,6 +118,7 @@ export function tally(s: OutageState, part: Part, cfg: OutageSettings): Tally {
     dark: 0,
     gasps: 0,
     proven: 0,
+    told: 0,
     back: 0,
     on: 0,
     undecided: 0,
@@ -113,6 +131,7 @@ export function tally(s: OutageState, part: Part, cfg: OutageSettings): Tally {
     if (isDark(m)) {
       c.dark += 1
       if (m.gaspMs > 0) c.gasps += 1
+      if (m.gaspMs > 0 || m.backBy === 'event') c.told += 1
       if (m.gaspMs > 0 || m.backBy === 'event' || m.flat) c.proven += 1
       if (m.backMs > 0) c.back += 1
       if (check) c.checkDark = true
@@ -165,12 +184,14 @@ export function time(s: OutageState, part: Part, c: Tally): void {
   part.endMs = enough ? Math.max(part.startMs, median(events.length > 0 ? events : reads)) : 0
 }
 
-/** Fewer than one in twenty would be this quiet: then it is another thing that happened nearby at the same time. */
-const TOO_QUIET = 0.05
-
-/** One voice is enough beside a dark sibling when it speaks of the same instant and so few voices are no wonder at the siblings' rate. */
+/**
+ * One voice is enough beside a dark sibling when it speaks of the same instant and so few voices are no wonder at the siblings' rate;
+ * else it is another thing that happened nearby.
+ */
 function lonelyVoice(c: Tally, part: Part, sib: Siblings, cfg: OutageSettings): boolean {
   if (sib.dark === 0 || c.on > 0 || Math.abs(sib.startMs - part.startMs) > cfg.coincideS * 1000) return false
+  // Nearly the whole feeder went in that instant: a gateway that went with it is likelier than a second event.
+  if (sib.dark >= sib.others * cfg.feederShareMin) return true
   const n = Math.max(1, sib.reach)
   const quiet = (1 - sib.gaspRate) ** n + n * sib.gaspRate * (1 - sib.gaspRate) ** (n - 1)
   return quiet >= TOO_QUIET
@@ -184,7 +205,7 @@ function darkOn(c: Tally, part: Part, sib: Siblings, cfg: OutageSettings): boole
   if (c.total === 1) return false
   const few = c.gasps + (c.checkDark ? 1 : 0)
   // Restorations without gasps count like gasps: both come from a meter that lost its supply.
-  const voices = Math.max(few, c.proven)
+  const voices = Math.max(few, c.told)
   const settled = c.undecided <= c.total * cfg.undecidedShareMax
   if (settled && c.dark >= 2 && c.dark >= (known + c.neutral) * cfg.darkShareMin) return true
   if (settled && voices === 0) return sib.dark > 0 && c.on === 0
