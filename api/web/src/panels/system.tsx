@@ -5,6 +5,7 @@ import { get } from '../connection.ts'
 import { formatTime } from '../format.ts'
 import { t } from '../i18n.ts'
 import { nowMs, status, timezone } from '../store.ts'
+import { type UnclaimedDevice, UnclaimedList } from './unclaimed.tsx'
 
 interface LedgerRow {
   gateway: string
@@ -57,7 +58,8 @@ export function SystemBoard() {
     const now = nowMs.peek() || Date.now()
     return `/v1/ledger?from=${toIso(Math.floor((now - DAY_MS) / HOUR_MS) * HOUR_MS)}&to=${toIso(now + HOUR_MS)}`
   })
-  const quarantine = usePolled<{ entries: QuarantineRow[] }>(() => '/v1/quarantine?limit=50')
+  const quarantine = usePolled<{ entries: QuarantineRow[] }>(() => '/v1/quarantine?state=open&limit=50')
+  const unclaimed = usePolled<{ devices: UnclaimedDevice[] }>(() => '/v1/devices/unclaimed?limit=50')
   return (
     <>
       <h3>{t('sys.parts')}</h3>
@@ -73,6 +75,12 @@ export function SystemBoard() {
         <p class="empty">{t('sys.unavailable', { why: ledger })}</p>
       ) : (
         ledger !== null && <LedgerTable rows={ledger.entries} />
+      )}
+      <h3>{t('sys.unclaimed')}</h3>
+      {typeof unclaimed === 'string' ? (
+        <p class="empty">{t('sys.unavailable', { why: unclaimed })}</p>
+      ) : (
+        unclaimed !== null && <UnclaimedList devices={unclaimed.devices} />
       )}
       <h3>{t('sys.quarantine')}</h3>
       {typeof quarantine === 'string' ? (
