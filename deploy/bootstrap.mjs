@@ -21,6 +21,7 @@ const COMMANDS = {
   bench: 'simulators/bench/main.ts',
   migrate: 'deploy/migrate.ts',
   audit: 'deploy/audit-cli.ts',
+  doctor: 'deploy/doctor.ts',
   'mqtt-users': 'deploy/mqtt-users-cli.ts',
   test: 'deploy/test.ts',
   check: 'deploy/check.ts',
