@@ -181,7 +181,8 @@ function monthUsage(uses: readonly MeterUse[], days: readonly DayUse[], from: st
   for (const d of days) {
     if (d.date < from || d.date >= to) continue
     const rest = d.value - (byDay.get(d.date) ?? 0)
-    if (Math.abs(rest) > 1e-6) out.push(dayUsage(d.date, rest, timezone))
+    // Less than a step of a register is rounding, not a part of the day without intervals.
+    if (Math.abs(rest) > 0.01) out.push(dayUsage(d.date, rest, timezone))
   }
   return out
 }

@@ -31,6 +31,7 @@ export function webRoutes(app: App, { webDir }: ApiDeps): void {
     scope.addHook('onRoute', (route) => {
       route.config = { ...route.config, public: true }
     })
+    scope.get('/account', { schema: { hide: true } }, (_request, reply) => reply.sendFile('account.html'))
     await scope.register(fastifyStatic, {
       root: webDir,
       // Names of built files carry a hash of their content; index.html does not.

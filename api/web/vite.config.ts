@@ -14,7 +14,11 @@ export default defineConfig({
     sourcemap: false,
     target: 'es2023',
     chunkSizeWarningLimit: 1500,
-    rolldownOptions: { output: { manualChunks: (id: string) => (id.includes('maplibre-gl') ? 'maplibre' : undefined) } },
+    rolldownOptions: {
+      // The control room and the customer's account page: two pages, nothing of one in the other.
+      input: { main: `${here}index.html`, account: `${here}account.html` },
+      output: { manualChunks: (id: string) => (id.includes('maplibre-gl') ? 'maplibre' : undefined) },
+    },
   },
   worker: { format: 'es' },
   server: { proxy: { '/v1': 'http://127.0.0.1:8080', '/tmf-api': 'http://127.0.0.1:8080' } },
