@@ -11,7 +11,10 @@ import { createQuestDb } from '#runtime/questdb.ts'
 import { startAlarms } from './alarms/service.ts'
 import { LIMITS } from './app.ts'
 import { createAuth } from './auth.ts'
+import { startBillingWorker } from './billing/worker.ts'
 import { startDeskConsumer } from './desk/consumer.ts'
+import { createChannels } from './desk/outbox/channels.ts'
+import { startDeskWorker } from './desk/worker.ts'
 import { startHealthChecks } from './health.ts'
 import { startFeed } from './live/feed.ts'
 import { createLive } from './live/live.ts'
@@ -38,12 +41,21 @@ await runService({ log }, async (life: Lifecycle) => {
   life.onStop('feed', () => feed.stop())
   const desk = await startDeskConsumer({ kafka, config, pool, log: log.child({ part: 'desk' }), registry })
   life.onStop('desk', () => desk.stop())
+  const channels = createChannels(config, pool)
+  life.onStop('channels', () => channels.close())
+  const worker = startDeskWorker({ pool, channels, nowMs, crews: () => live.crews(), log: log.child({ part: 'desk' }), registry })
+  life.onStop('desk worker', () => worker.stop())
   const alarms = await startAlarms({
     ...{ kafka, config, pool, registry, nowMs },
     log: log.child({ part: 'alarms' }),
     onLoad: (load) => live.setLoad(load),
   })
   life.onStop('alarms', () => alarms.stop())
+  const billing = startBillingWorker({
+    ...{ pool, questdb, prefix: config.METERSTREAM_PREFIX, nowMs, registry },
+    log: log.child({ part: 'billing' }),
+  })
+  life.onStop('billing', () => billing.stop())
   const health = startHealthChecks({ pool, questdb, kafka, config, live, listening: feed.listening })
   life.onStop('health', () => health.stop())
 

@@ -17,18 +17,25 @@ import { alarmsRoutes } from './routes/alarms.ts'
 import { assetsRoutes } from './routes/assets.ts'
 import { billingRoutes } from './routes/billing.ts'
 import { crewsRoutes } from './routes/crews.ts'
+import { deskRoutes } from './routes/desk.ts'
 import { devicesRoutes } from './routes/devices.ts'
 import { findingsRoutes } from './routes/findings.ts'
 import { healthRoutes } from './routes/health.ts'
 import { intervalsRoutes } from './routes/intervals.ts'
 import { ledgerRoutes } from './routes/ledger.ts'
 import { liveRoutes } from './routes/live.ts'
+import { noticesRoutes } from './routes/notices.ts'
+import { outagesRoutes } from './routes/outages.ts'
 import { quarantineRoutes } from './routes/quarantine.ts'
 import { readingsRoutes } from './routes/readings.ts'
+import { reportsRoutes } from './routes/reports.ts'
+import { roomRoutes } from './routes/room.ts'
 import { sessionRoutes } from './routes/session.ts'
 import { tariffsRoutes } from './routes/tariffs.ts'
+import { ticketDeskRoutes } from './routes/ticket-desk.ts'
 import { ticketsRoutes } from './routes/tickets.ts'
 import { tmf621Routes } from './routes/tmf621.ts'
+import { tmf621HubRoutes } from './routes/tmf621-hub.ts'
 import { webRoutes } from './routes/web.ts'
 
 export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'ready'>): Promise<App> {
@@ -68,8 +75,15 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
   intervalsRoutes(app, deps)
   findingsRoutes(app, deps)
   alarmsRoutes(app, deps)
+  roomRoutes(app, deps)
   ticketsRoutes(app, deps)
   tmf621Routes(app, deps)
+  tmf621HubRoutes(app, deps)
+  ticketDeskRoutes(app, deps)
+  reportsRoutes(app, deps)
+  noticesRoutes(app, deps)
+  outagesRoutes(app, deps)
+  deskRoutes(app, deps)
   crewsRoutes(app, deps)
   billingRoutes(app, deps)
   ledgerRoutes(app, deps)

@@ -1,7 +1,7 @@
 // The settings in force. Read from PostgreSQL whenever tickets are changed, one row; kept for those who only look.
 import type { Queryable } from '#runtime/postgres.ts'
 import { DEFAULTS, DeskSettings } from './settings.ts'
-import { type Rules, rulesOf } from './sla.ts'
+import { type Pace, type Rules, rulesOf } from './sla.ts'
 
 let current: Rules = rulesOf(DEFAULTS, 'UTC')
 let version = -1
@@ -41,4 +41,15 @@ export async function writeSettings(db: Queryable, settings: DeskSettings, who: 
   )
   await db.query('UPDATE desk_settings SET body = $1, who = $2, at = now(), version = version + 1', [JSON.stringify(settings), who])
   await loadRules(db)
+}
+
+/** Usual times of tickets by `class priority`, as last computed by this process; none before. */
+let paces: ReadonlyMap<string, Pace> = new Map()
+
+export function setPaces(fresh: ReadonlyMap<string, Pace>): void {
+  paces = fresh
+}
+
+export function currentPace(t: { class: string; priority: number }): Pace {
+  return paces.get(`${t.class} ${t.priority}`) ?? {}
 }

@@ -122,7 +122,7 @@ const Notices = z.object({
   channels: z
     .array(z.enum(['webhook', 'sms', 'email']))
     .max(3)
-    .default(['webhook', 'sms', 'email'])
+    .default(['sms', 'email', 'webhook'])
     .describe('In order; a channel without its address in the environment is left out'),
   classes: z.array(z.enum(TICKET_CLASSES)).default(['outage', 'leak']),
   customersMax: z

@@ -2,7 +2,8 @@
 import type { TicketState } from '#model/desk.ts'
 import type { Queryable } from '#runtime/postgres.ts'
 import { fromRow, SELECT, type TicketRow } from './rows.ts'
-import type { Change, Ticket } from './ticket.ts'
+import { type Change, type Ticket, ticketNo } from './ticket.ts'
+import type { Sql } from './tmf-filter.ts'
 
 export async function ticketsByNo(db: Queryable, nos: readonly number[]): Promise<Ticket[]> {
   const { rows } = await db.query<TicketRow>(`${SELECT} WHERE no = ANY($1)`, [nos])
@@ -18,6 +19,7 @@ export const TICKET_FILTERS = {
   zone: 'zone',
   scope: 'scope_id',
   assignee: 'assignee',
+  account: 'account',
   key: 'key',
   no: 'no',
 } as const
@@ -27,15 +29,24 @@ export interface TicketQuery {
   filter: TicketFilter
   /** Only those that are not closed. */
   open?: boolean
+  /** Words that title, place, account or number hold. */
+  words?: string
+  /** Only those with a step late, or with 80 % of its limit used, at this time. */
+  riskAtMs?: number
   /** `queue`: most urgent first; `newest`, `oldest`: by number. */
   order: keyof typeof ORDERS
+  /** ORDER BY of an own kind instead. */
+  orderSql?: string
+  /** One more condition, with its values; its placeholders count from the number given. */
+  also?: (from: number) => Sql
   offset: number
   limit: number
 }
 
 const ORDERS = { queue: 'priority, resolve_due_ms, no', newest: 'no DESC', oldest: 'no' } as const
 
-const OPEN = "state IN ('received', 'reviewed', 'dispatched', 'in_progress', 'verify', 'resolved', 'confirmed')"
+/** As in the partial indexes of tickets. */
+export const OPEN = "state IN ('received', 'reviewed', 'dispatched', 'in_progress', 'verify', 'resolved', 'confirmed')"
 
 export async function listTickets(db: Queryable, q: TicketQuery): Promise<{ tickets: Ticket[]; total: number }> {
   const where: string[] = q.open === true ? [OPEN] : []
@@ -46,10 +57,28 @@ export async function listTickets(db: Queryable, q: TicketQuery): Promise<{ tick
     values.push(wanted)
     where.push(`${TICKET_FILTERS[name]} = ANY($${values.length})`)
   }
+  if (q.words !== undefined) {
+    values.push(`%${q.words.replace(/[\\%_]/g, '\\$&')}%`, ticketNo(q.words.toUpperCase()) ?? null)
+    const [text, no] = [`$${values.length - 1}`, `$${values.length}`]
+    where.push(`(title ILIKE ${text} OR scope_id ILIKE ${text} OR account ILIKE ${text} OR no = ${no}::bigint)`)
+  }
+  if (q.riskAtMs !== undefined) {
+    values.push(q.riskAtMs)
+    const now = `$${values.length}::bigint`
+    const late = (step: string, done: string) =>
+      `(${done} AND (${step}_due_ms - ${now})::float8 <= 0.2 * greatest(1, ${step}_due_ms - clock_from_ms))`
+    where.push(`${OPEN} AND held_since_ms IS NULL AND (${late('respond', 'responded_ms IS NULL AND dispatched_ms IS NULL AND resolved_ms IS NULL')}
+      OR ${late('dispatch', 'dispatched_ms IS NULL AND resolved_ms IS NULL')} OR ${late('resolve', 'resolved_ms IS NULL')} OR ${late('reply', 'replied_ms IS NULL')})`)
+  }
+  if (q.also !== undefined) {
+    const more = q.also(values.length + 1)
+    where.push(more.clause)
+    values.push(...more.values)
+  }
   const clause = where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`
   const count = await db.query<{ n: number }>(`SELECT count(*) AS n FROM tickets${clause}`, values)
   const { rows } = await db.query<TicketRow>(
-    `${SELECT}${clause} ORDER BY ${ORDERS[q.order]} OFFSET $${values.length + 1} LIMIT $${values.length + 2}`,
+    `${SELECT}${clause} ORDER BY ${q.orderSql ?? ORDERS[q.order]} OFFSET $${values.length + 1} LIMIT $${values.length + 2}`,
     [...values, q.offset, q.limit],
   )
   return { tickets: rows.map(fromRow), total: count.rows[0]?.n ?? 0 }

@@ -12,7 +12,7 @@ import type { Severity } from '#model/finding.ts'
 import type { TicketClass, TicketIntent } from '#model/ticket.ts'
 import { parseIso, toIso } from '#model/time.ts'
 import { NOBODY, urgencyOf } from './priority.ts'
-import { currentRules } from './rules.ts'
+import { currentPace, currentRules } from './rules.ts'
 import { clocksOf, countedMs, doneMs, type Limits, limitsFor, type Pace, type Rules, slaDue } from './sla.ts'
 import { actionsFor, afterTelemetryEnd, afterTelemetryReturn, transition } from './states.ts'
 
@@ -311,7 +311,7 @@ export function firstContactOf(t: Ticket): boolean | null {
 
 const AFFECTED_SHOWN = 200
 
-export function viewOf(t: Ticket, nowMs: number, rules: Rules = currentRules(), pace?: Pace): TicketView {
+export function viewOf(t: Ticket, nowMs: number, rules: Rules = currentRules(), pace: Pace = currentPace(t)): TicketView {
   return {
     id: ticketId(t.no),
     key: t.key,

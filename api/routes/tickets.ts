@@ -1,9 +1,10 @@
 // The desk's own face of tickets, for the page: richer than TMF621 and with one step a request.
 import { z } from 'zod'
-import { TICKET_ACTIONS, TICKET_STATES } from '#model/desk.ts'
+import { COMPLAINT_TYPES, TICKET_ACTIONS, TICKET_STATES } from '#model/desk.ts'
 import { SEVERITIES } from '#model/finding.ts'
 import { TICKET_CLASSES } from '#model/ticket.ts'
-import { toIso } from '#model/time.ts'
+import { parseIso, toIso } from '#model/time.ts'
+import type { Queryable } from '#runtime/postgres.ts'
 import type { ApiDeps, App } from '../app.ts'
 import { type CommandResult, command, report } from '../desk/store.ts'
 import { type Change, type Ticket, ticketId, ticketNo, viewOf } from '../desk/ticket.ts'
@@ -41,6 +42,10 @@ export function changeView({ atMs, ...c }: Change) {
   return { ...c, at: toIso(atMs) }
 }
 
+async function isAccount(db: Queryable, account: string): Promise<boolean> {
+  return (await db.query('SELECT 1 FROM accounts WHERE account = $1', [account])).rowCount === 1
+}
+
 export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
   app.get(
     '/v1/tickets',
@@ -57,18 +62,23 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
           zone: List(Id).optional(),
           scope: List(Id).optional(),
           assignee: List(Id).optional(),
+          account: List(Id).optional(),
+          risk: Flag.optional().describe('true: only those with a step that is late, or will be at the usual pace'),
+          q: z.string().min(2).max(100).optional().describe('Words of title, place, account, or a ticket number'),
           offset: Offset,
           limit: limit(1000, 100),
         }),
         response: { 200: z.object({ tickets: z.array(TicketOut), total: z.int() }), ...PROBLEMS },
       },
     },
-    async ({ query: { open, order, offset, limit: most, priority, ...filter } }) => {
+    async ({ query: { open, order, offset, limit: most, priority, risk, q, ...filter } }) => {
       const wanted = { ...filter, ...(priority === undefined ? {} : { priority: priority.map(Number) }) }
       const present = Object.fromEntries(Object.entries(wanted).filter(([, v]) => v !== undefined))
       const { tickets, total } = await listTickets(pool, {
         filter: present,
         ...(open === undefined ? {} : { open }),
+        ...(q === undefined ? {} : { words: q }),
+        ...(risk === true ? { riskAtMs: nowMs() } : {}),
         order,
         offset,
         limit: most,
@@ -105,6 +115,8 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
         headers: z.looseObject({ 'idempotency-key': IdempotencyKey }),
         body: z.object({
           class: z.enum(TICKET_CLASSES),
+          subtype: z.enum(COMPLAINT_TYPES).optional().describe('Of a complaint; other when left out'),
+          account: z.string().max(200).optional(),
           title: z.string().min(1).max(200),
           description: Text.default(''),
           priority: PriorityOut.default(3),
@@ -117,7 +129,19 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
     },
     async ({ body, headers, who }, reply) => {
       const key = headers['idempotency-key']
-      const { ticket, repeated } = await report(pool, { ...body, external: {}, who, atMs: nowMs(), ...(key === undefined ? {} : { key }) })
+      const { account, subtype, ...given } = body
+      if (subtype !== undefined && body.class !== 'complaint') throw new Problem(400, 'not_valid', 'body.subtype: only a complaint has one')
+      if (account !== undefined && !(await isAccount(pool, account)))
+        throw new Problem(422, 'no_such_account', `body.account: there is no account ${account}`)
+      const { ticket, repeated } = await report(pool, {
+        ...given,
+        subtype: body.class === 'complaint' ? (subtype ?? 'other') : '',
+        ...(account === undefined ? {} : { account }),
+        external: {},
+        who,
+        atMs: nowMs(),
+        ...(key === undefined ? {} : { key }),
+      })
       return reply
         .code(repeated ? 200 : 201)
         .header('location', `/v1/tickets/${ticketId(ticket.no)}`)
@@ -130,12 +154,19 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
     {
       schema: {
         tags: ['tickets'],
-        summary: 'One step: review, dispatch, start, done, confirm, close, archive, reopen, cancel, note',
+        summary: 'One step: review, dispatch, start, done, reply, confirm, close, archive, reopen, cancel, hold, resume, etr, note',
         description:
-          'Only what `actions` of the ticket offers; anything else is answered 409. `done` leads to `verify` while telemetry still sees the incident. cancel, reopen, and confirm against the telemetry need a note. With `version`, refused (412) when the ticket has changed since.',
+          'Only what `actions` of the ticket offers; anything else is answered 409. `done` leads to `verify` while telemetry still sees the incident. cancel, reopen, reply, hold, and confirm against the telemetry need a note. `etr` needs a time in the future, or null. The very step that was just taken, by the same person, is answered with `repeated`. With `version`, refused (412) when the ticket has changed since.',
         params: z.object({ id: Id, action: z.enum(TICKET_ACTIONS) }),
         headers: z.looseObject({ 'idempotency-key': IdempotencyKey }),
-        body: z.object({ note: Text.default(''), assignee: z.string().max(200).optional(), version: z.int().optional() }).nullish(),
+        body: z
+          .object({
+            note: Text.default(''),
+            assignee: z.string().max(200).optional(),
+            version: z.int().optional(),
+            etr: z.iso.datetime({ offset: true }).nullable().optional(),
+          })
+          .nullish(),
         response: { 200: z.object({ ticket: TicketOut, repeated: z.boolean() }), ...PROBLEMS },
       },
     },
@@ -148,6 +179,7 @@ export function ticketsRoutes(app: App, { pool, nowMs }: ApiDeps): void {
           note: body?.note ?? '',
           atMs: nowMs(),
           ...(body?.assignee === undefined ? {} : { assignee: body.assignee }),
+          ...(body?.etr === undefined ? {} : { etrMs: body.etr === null ? null : parseIso(body.etr) }),
           ...(body?.version === undefined ? {} : { version: body.version }),
           ...(key === undefined ? {} : { key }),
         }),

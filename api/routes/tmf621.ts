@@ -1,10 +1,11 @@
-// TM Forum TMF621 v5: list, create, retrieve, patch. Filtering by JSONPath, sorting by other attributes and /hub are not offered; what
-// is not offered is answered 501 or 400, never ignored.
+// TM Forum TMF621 v5: list, create, retrieve, patch; /hub is in tmf621-hub.ts. What is not offered is answered 501 or 400, never ignored.
 import { z } from 'zod'
 import type { ApiDeps, App } from '../app.ts'
+import { type Filter, parseFilter } from '../desk/jsonpath.ts'
 import { command, report } from '../desk/store.ts'
 import { ticketNo } from '../desk/ticket.ts'
 import { changesOfMany, listTickets, type TicketFilter, ticketsByNo } from '../desk/ticket-lists.ts'
+import { filterSql, sortSql } from '../desk/tmf-filter.ts'
 import {
   actionFor,
   classOf,
@@ -76,14 +77,19 @@ const List = z.looseObject({
   fields: Fields,
   offset: Offset,
   limit: limit(1000, 100),
-  sort: z.enum(['creationDate', '-creationDate', 'priority']).default('-creationDate'),
+  sort: z
+    .string()
+    .max(200)
+    .default('-creationDate')
+    .describe('creationDate, lastUpdate, priority, expectedResolutionDate, id; - before it descends'),
+  filter: z.string().max(4000).optional().describe("JSONPath, such as $[?(@.status=='closed' && @.priority=='High')]"),
   id: z.string().max(2000).optional(),
   status: z.string().max(500).optional(),
   severity: z.string().max(200).optional(),
   priority: z.string().max(200).optional(),
   ticketType: z.string().max(500).optional(),
 })
-const LIST_NAMES = new Set(['fields', 'offset', 'limit', 'sort', 'id', 'status', 'severity', 'priority', 'ticketType'])
+const LIST_NAMES = new Set(['fields', 'offset', 'limit', 'sort', 'filter', 'id', 'status', 'severity', 'priority', 'ticketType'])
 
 export function tmf621Routes(app: App, { pool, nowMs }: ApiDeps): void {
   app.get(
@@ -93,16 +99,20 @@ export function tmf621Routes(app: App, { pool, nowMs }: ApiDeps): void {
         tags: ['tmf621'],
         summary: 'Lists trouble tickets',
         description:
-          'Filters by equality, several values separated by commas: id, status, severity, priority, ticketType. 206 when there are more, with X-Total-Count and X-Result-Count.',
+          'Filters by equality, several values separated by commas: id, status, severity, priority, ticketType; by time: creationDate.gte and the like (gt, gte, lt, lte of creationDate, lastUpdate, resolutionDate); by JSONPath: filter. 206 when there are more, with X-Total-Count and X-Result-Count.',
         querystring: List,
         response: { 200: z.array(Ticket), 206: z.array(Ticket), ...PROBLEMS },
       },
     },
     async ({ query }, reply) => {
       refuseUnknown(query)
+      const also = understood('filter', () => conditionOf(query))
+      if (also !== undefined) understood('filter', () => filterSql(also, 1))
       const { tickets, total } = await listTickets(pool, {
         filter: filterOf(query),
-        order: query.sort === 'priority' ? 'queue' : query.sort === 'creationDate' ? 'oldest' : 'newest',
+        ...(also === undefined ? {} : { also: (from: number) => filterSql(also, from) }),
+        order: 'newest',
+        orderSql: understood('sort', () => sortSql(query.sort)),
         offset: query.offset,
         limit: query.limit,
       })
@@ -277,16 +287,34 @@ function externalOf(body: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(EXTERNAL.filter((name) => body[name] !== undefined).map((name) => [name, body[name]]))
 }
 
-function refuseUnknown(query: Record<string, unknown>): void {
-  for (const name of ['filter', 'before', 'after']) {
-    if (query[name] !== undefined)
-      throw new Problem(
-        501,
-        'not_offered',
-        `${name} is not offered; filter by id, status, severity, priority, ticketType and page by offset and limit`,
-      )
+/** @throws Problem 400 with the words of what could not be read. */
+function understood<T>(name: string, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    throw new Problem(400, 'not_valid', `${name}: ${(error as Error).message}`)
   }
-  const unknown = Object.keys(query).filter((k) => !LIST_NAMES.has(k))
+}
+
+const TIMED = /^(creationDate|lastUpdate|resolutionDate)\.(gt|gte|lt|lte)$/
+const OPS = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const
+
+/** The JSONPath and the times of a query as one condition. */
+function conditionOf(query: Record<string, unknown>): Filter | undefined {
+  const parts: Filter[] = []
+  if (typeof query.filter === 'string') parts.push(parseFilter(query.filter))
+  for (const [key, value] of Object.entries(query)) {
+    const m = TIMED.exec(key)
+    if (m !== null) parts.push({ is: 'compare', name: m[1] as string, op: OPS[m[2] as keyof typeof OPS], value: String(value) })
+  }
+  return parts.length === 0 ? undefined : { is: 'and', of: parts }
+}
+
+function refuseUnknown(query: Record<string, unknown>): void {
+  for (const name of ['before', 'after']) {
+    if (query[name] !== undefined) throw new Problem(501, 'not_offered', `${name} is not offered; page by offset and limit`)
+  }
+  const unknown = Object.keys(query).filter((k) => !LIST_NAMES.has(k) && !TIMED.test(k))
   if (unknown.length > 0) throw new Problem(400, 'not_valid', `tickets cannot be filtered by ${unknown.join(', ')}`)
 }
 
