@@ -11,6 +11,7 @@ import { createRegistry } from '#runtime/metrics.ts'
 import { createPool } from '#runtime/postgres.ts'
 import { createDecoder } from './decode.ts'
 import { openLessons } from './lessons.ts'
+import { openMessageLedger } from './message-ledger.ts'
 import { ingestMetrics } from './metrics.ts'
 import { type MqttSource, openMqttSource } from './mqtt-source.ts'
 import { Pipeline } from './pipeline.ts'
@@ -112,11 +113,13 @@ async function start(life: Lifecycle, config: Config, log: Log): Promise<void> {
   const lessons = await untilDone('postgres', life, log, () =>
     openLessons({ pool, cluster, instance: config.INGEST_INSTANCE, decode, log }),
   )
+  const messages = await untilDone('postgres', life, log, () => openMessageLedger({ pool, cluster, instance: config.INGEST_INSTANCE, log }))
   const running = new Pipeline({
     decode,
     registry: followed,
     send: (records) => producer.send(records),
     lessons,
+    messages,
     acknowledge: (messages) => source?.acknowledge(messages),
     collecting: () => source?.collecting() ?? false,
     clock: config.METERSTREAM_CLOCK,
@@ -152,6 +155,7 @@ async function start(life: Lifecycle, config: Config, log: Log): Promise<void> {
     await running.stop(DRAIN_MS_MAX)
     await opened.close()
     await lessons.close()
+    await messages.close()
   })
   const releases = followReleases({
     pool,

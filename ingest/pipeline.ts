@@ -10,6 +10,7 @@ import { advance, type LogClock } from './clock.ts'
 import type { Decode, DecodedMessage } from './decode.ts'
 import { CollectionHealth } from './health.ts'
 import type { Lessons } from './lessons.ts'
+import type { MessageLedger } from './message-ledger.ts'
 import type { IngestMetrics, PipelineState } from './metrics.ts'
 import { quarantineEntry } from './quarantine.ts'
 import type { Registry } from './registry.ts'
@@ -33,6 +34,8 @@ export interface PipelineOptions {
   acknowledge(messages: readonly MqttMessage[]): void
   /** Messages that later ones need are saved before they are acknowledged. */
   lessons: Pick<Lessons, 'learn' | 'saved'>
+  /** Counts what the broker delivers; written before it is acknowledged. */
+  messages: Pick<MessageLedger, 'count' | 'saved'>
   /** All connections are up and none has its window full. */
   collecting(): boolean
   clock: 'wall' | 'messages'
@@ -178,9 +181,11 @@ export class Pipeline {
 
   #send(made: Made): void {
     this.#sendingSinceMs = Date.now()
+    const booked = this.#o.messages.saved()
     this.#sending = this.#sendUntilTaken(made).then(async (taken) => {
       const saved = taken ? this.#o.lessons.saved() : undefined
       if (saved !== undefined) await saved
+      if (taken && booked !== undefined) await booked
       this.#sending = undefined
       if (!taken) return
       this.#o.acknowledge(made.messages)
@@ -264,6 +269,14 @@ export class Pipeline {
     else if (decoded.gatewayOnline === true) this.#offline.delete(found.gateway)
     if (decoded.learned !== undefined)
       this.#o.lessons.learn({ format: found.format, key: decoded.learned, topic, payload, receivedAtMs: arrivedMs })
+    const { disposition, seq } = decoded
+    this.#o.messages.count({
+      gateway: registry.view.gateways.has(found.gateway) ? found.gateway : '',
+      receivedAtMs,
+      seq,
+      redelivered,
+      refused: disposition === 'quarantine' || disposition === 'reject',
+    })
     const inbound = { topic, payload, retained, redelivered, receivedAtMs, ...found }
     try {
       metrics.readings(route(inbound, registry.view, batch))
