@@ -89,6 +89,7 @@ async function main(): Promise<void> {
       .join(', '),
   )
   say(`refused at the door ${JSON.stringify(log.refused)}, by validation ${JSON.stringify(quarantined)}`)
+  say(`rules fired ${JSON.stringify(backtest.rulesFired())}`)
   say(`CPU ${cpuSeconds().toFixed(1)} s, faults ${faults}`)
   if (faults > 0) process.exitCode = 1
 }

@@ -5,6 +5,7 @@ import type { Interval, MeterDay } from '#model/interval.ts'
 import type { LogRecord } from '#model/telemetry.ts'
 import type { TicketIntent } from '#model/ticket.ts'
 import { toIso } from '#model/time.ts'
+import type { RuleCount } from '#model/validation-rules.ts'
 import { createNetworkFold, type NetworkFold } from './network-fold.ts'
 import { incidentFollower, type Topology } from './topology.ts'
 import { createZoneFold, type ZoneFold, type ZoneOutputs } from './zone-fold.ts'
@@ -73,6 +74,7 @@ export class Backtest {
   readonly #options: BacktestOptions
   readonly #out: ZoneOutputs
   #clockMs = 0
+  readonly #ruleCounts = new Map<string, RuleCount>()
   /** Lines not yet in their final order: [time of decision, line]. */
   #lines: [number, string][] = []
 
@@ -121,6 +123,13 @@ export class Backtest {
     this.#print(Number.POSITIVE_INFINITY)
   }
 
+  /** Firings of validation rules, all zones, days and classes of meters together. */
+  rulesFired(): Record<string, number> {
+    const sums: Record<string, number> = {}
+    for (const c of this.#ruleCounts.values()) sums[c.rule] = (sums[c.rule] ?? 0) + c.fired
+    return sums
+  }
+
   def(zone: string): ZoneDef | undefined {
     return this.zones.get(zone)?.def
   }
@@ -167,6 +176,9 @@ export class Backtest {
       day: (_zone, day, nowMs) => {
         counts.days += 1
         if (emit.has('days')) this.#lines.push([nowMs, dayLine(day)])
+      },
+      ruleCount: (c) => {
+        this.#ruleCounts.set(`${c.zone}|${c.date}|${c.rule}|${c.class}`, c)
       },
       finding: (finding, seq, nowMs) => {
         this.#finding(finding, nowMs)

@@ -62,6 +62,16 @@ export function watchRunners(registry: Registry, zones: ZonesRunner, stage: Stag
     for (const p of zones.partitions.values()) n += p.openFindings
     this.set(n)
   })
+  gauge(
+    registry,
+    'meterstream_validation_rules_fired',
+    'Firings of validation rules on the current local day',
+    ['rule', 'class'],
+    function collect() {
+      this.reset()
+      for (const p of zones.partitions.values()) for (const c of p.ruleCounts.values()) this.inc({ rule: c.rule, class: c.class }, c.fired)
+    },
+  )
   gauge(registry, 'meterstream_zones', 'Zones folded here', [], function collect() {
     let n = 0
     for (const p of zones.partitions.values()) n += p.zones.size

@@ -105,6 +105,7 @@ describe('processors', () => {
       state: encodeState({ clockMs: nextOffset }),
       zones: [],
       ledger: [],
+      ruleCounts: [],
       days: [],
     })
     const old = await acquire(system.pool, { ...at, owner: 'old' })

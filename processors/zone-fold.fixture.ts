@@ -200,6 +200,7 @@ export function collect(): { lines: string[]; findings: Finding[]; summaries: Su
       event: (zone, e) => put('event', zone, e),
       interval: (zone, i) => put('interval', zone, i),
       day: (zone, d, nowMs) => put('day', zone, d, nowMs),
+      ruleCount: (c) => put('rule', c.zone, c),
       finding: (f, seq, nowMs) => {
         findings.push(structuredClone(f))
         put('finding', f, seq, nowMs)

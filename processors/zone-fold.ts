@@ -425,6 +425,7 @@ export class ZoneFold {
         if (info.primary) fold.#out.day(fold.zone, day, fold.state.nowMs)
         fold.#detect(fold.#onDay, (h) => h.detector.onDay?.(h.state, day, info, h.ctx))
       },
+      ruleCount: (count) => fold.#out.ruleCount(count),
     }
   }
 }

@@ -5,6 +5,7 @@ import type { Interval, MeterDay } from '#model/interval.ts'
 import type { QuarantineEntry } from '#model/outcome.ts'
 import type { Quantity } from '#model/quantity.ts'
 import type { MeterEvent } from '#model/reading.ts'
+import type { RuleCount } from '#model/validation-rules.ts'
 import type { FindingBook } from './findings.ts'
 import type { ValidatedRead } from './fold.ts'
 import type { LedgerBook } from './ledger.ts'
@@ -18,6 +19,8 @@ export interface ZoneOutputs {
   event(zone: string, event: MeterEvent): void
   interval(zone: string, interval: Interval): void
   day(zone: string, day: MeterDay, nowMs: number): void
+  /** Firings of a validation rule on a day by now. */
+  ruleCount(count: RuleCount): void
   /** `seq` counts findings and summaries of the zone together. */
   finding(finding: Finding, seq: number, nowMs: number): void
   summary(summary: Summary): void

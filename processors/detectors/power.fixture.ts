@@ -274,6 +274,7 @@ export function runZone(log: Iterable<LogRecord>, detectors: readonly AnyDetecto
     event: none,
     interval: none,
     day: none,
+    ruleCount: none,
     quarantine: none,
     computed: (_zone, v) => void computed.push([v.asset, v.tsMs, v.value]),
     finding: (f) => void findings.push(structuredClone(f)),

@@ -2,6 +2,7 @@
 import type { LedgerEntry } from '#model/ledger.ts'
 import type { QuarantineEntry } from '#model/outcome.ts'
 import { decodeRecord, type LogRecord } from '#model/telemetry.ts'
+import type { RuleCount } from '#model/validation-rules.ts'
 import type { InRecord } from '#runtime/kafka.ts'
 import { type Acquired, encodeDef, encodeState, type ZoneSnapshot } from '../sinks/checkpoints.ts'
 import { type DayRow, type OutTopics, PartitionOutputs } from '../sinks/outputs.ts'
@@ -32,6 +33,7 @@ export interface Snapshot {
   zones: ZoneSnapshot[]
   ledger: LedgerEntry[]
   days: DayRow[]
+  ruleCounts: RuleCount[]
   bytes: number
 }
 
@@ -55,6 +57,10 @@ export class Partition {
   poisoned = 0
   /** Days decided since the last checkpoint. */
   days: DayRow[] = []
+  /** Firings of rules on the newest day of each zone, and which of them changed since the last checkpoint. */
+  readonly ruleCounts = new Map<string, RuleCount>()
+  readonly #ruleDates = new Map<string, string>()
+  #ruleNews = new Map<string, RuleCount>()
   readonly zones = new Map<string, ZoneFold>()
   readonly #options: PartitionOptions
   readonly #savedDefs = new Map<string, string>()
@@ -160,6 +166,7 @@ export class Partition {
     const out = this.#filling
     this.#filling = this.#spare
     this.days.push(...out.days)
+    for (const [key, c] of out.ruleCounts) this.#countRule(key, c)
     out.live(this.partition, this.#liveZones())
     if (nowMs - this.#liveAtMs >= PARTITION_LIVE_MS) {
       this.#liveAtMs = nowMs
@@ -170,6 +177,16 @@ export class Partition {
       out.watermark(this.partition, this.clockMs)
     }
     return out
+  }
+
+  #countRule(key: string, c: RuleCount): void {
+    this.#ruleNews.set(key, c)
+    // Of a zone the newest day only: what a gauge shows.
+    const shown = this.#ruleDates.get(c.zone) ?? c.date
+    if (shown > c.date) return
+    if (shown < c.date) for (const [k, x] of this.ruleCounts) if (x.zone === c.zone) this.ruleCounts.delete(k)
+    this.#ruleDates.set(c.zone, c.date)
+    this.ruleCounts.set(key, c)
   }
 
   *#liveZones(): Generator<{ zone: string; nowMs: number; readings: number }> {
@@ -202,11 +219,22 @@ export class Partition {
       ledger.push(...fold.takeLedger())
     }
     const { days } = this
+    const ruleCounts = [...this.#ruleNews.values()]
     this.days = []
+    this.#ruleNews = new Map()
     const state: PartitionState = { clockMs: this.clockMs }
     // Entries of the ledger are the folds' own and go on counting: copied as of now.
     const entries = ledger.map((e) => ({ ...e, quarantined: { ...e.quarantined } }))
-    return { nextOffset: this.nextOffset, clockMs: this.clockMs, state: encodeState(state), zones, ledger: entries, days, bytes }
+    return {
+      nextOffset: this.nextOffset,
+      clockMs: this.clockMs,
+      state: encodeState(state),
+      zones,
+      ledger: entries,
+      days,
+      ruleCounts,
+      bytes,
+    }
   }
 
   saved(snapshot: Snapshot): void {

@@ -224,6 +224,7 @@ export class StageRunner {
       zones: [],
       ledger: [],
       days: [],
+      ruleCounts: [],
     }
     await persistently('saving a checkpoint', this.#persist, () => save(pool, 'network', checkpoint))
     held.savedAtMs = Date.now()

@@ -3,6 +3,7 @@
 import { deserialize, serialize } from 'node:v8'
 import type { ZoneDef } from '#model/asset.ts'
 import type { LedgerEntry } from '#model/ledger.ts'
+import type { RuleCount } from '#model/validation-rules.ts'
 import { type Pool, type Queryable, tx } from '#runtime/postgres.ts'
 import type { ZoneState } from '../zone-state.ts'
 import type { DayRow } from './outputs.ts'
@@ -56,6 +57,7 @@ export interface Checkpoint {
   zones: ZoneSnapshot[]
   days: DayRow[]
   ledger: LedgerEntry[]
+  ruleCounts: RuleCount[]
 }
 
 export function encodeState(state: unknown): Buffer {
@@ -149,6 +151,7 @@ export async function save(pool: Pool, stage: Stage, c: Checkpoint): Promise<voi
     await saveZones(client, c)
     await saveLedger(client, c.ledger)
     await saveDays(client, c.days)
+    await saveRuleCounts(client, c.ruleCounts)
   })
 }
 
@@ -231,6 +234,18 @@ async function saveDays(client: Queryable, rows: readonly DayRow[]): Promise<voi
         part.map((r) => r.day.was?.value ?? null),
         part.map((r) => r.day.was?.why ?? ''),
       ],
+    )
+  }
+}
+
+async function saveRuleCounts(client: Queryable, rows: readonly RuleCount[]): Promise<void> {
+  for (let i = 0; i < rows.length; i += ROWS_PER_STATEMENT) {
+    const part = rows.slice(i, i + ROWS_PER_STATEMENT)
+    await client.query(
+      `INSERT INTO rule_counts (zone, date, rule, class, fired)
+       SELECT * FROM unnest($1::text[], $2::date[], $3::text[], $4::text[], $5::bigint[])
+       ON CONFLICT (zone, date, rule, class) DO UPDATE SET fired = excluded.fired`,
+      [part.map((r) => r.zone), part.map((r) => r.date), part.map((r) => r.rule), part.map((r) => r.class), part.map((r) => r.fired)],
     )
   }
 }

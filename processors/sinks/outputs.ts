@@ -5,6 +5,7 @@ import type { LiveRecord } from '#model/live.ts'
 import type { LiveValue } from '#model/live-events.ts'
 import type { QuarantineEntry } from '#model/outcome.ts'
 import { type MeterEvent, qualifier } from '#model/reading.ts'
+import type { RuleCount } from '#model/validation-rules.ts'
 import type { OutRecord } from '#runtime/kafka.ts'
 import type { ValidatedRead } from '../fold.ts'
 import type { ComputedValue, ZoneOutputs } from '../zone-state.ts'
@@ -35,6 +36,8 @@ export class PartitionOutputs implements ZoneOutputs {
   readonly rows: QuestRows
   records: OutRecord[] = []
   days: DayRow[] = []
+  /** Newest count by zone, day, rule and class. */
+  ruleCounts = new Map<string, RuleCount>()
   faults: { zone: string; part: string; error: unknown }[] = []
   findings = 0
   stored = 0
@@ -49,13 +52,14 @@ export class PartitionOutputs implements ZoneOutputs {
 
   /** Everything that waits, in rows: what the bounded memory is measured by. */
   get size(): number {
-    return this.rows.rows + this.records.length + this.days.length
+    return this.rows.rows + this.records.length + this.days.length + this.ruleCounts.size
   }
 
   clear(): void {
     this.rows.clear()
     this.records = []
     this.days = []
+    this.ruleCounts = new Map()
     this.faults = []
     this.findings = 0
     this.stored = 0
@@ -98,6 +102,10 @@ export class PartitionOutputs implements ZoneOutputs {
 
   day(zone: string, day: MeterDay, nowMs: number): void {
     this.days.push({ zone, day: { ...day }, nowMs })
+  }
+
+  ruleCount(c: RuleCount): void {
+    this.ruleCounts.set(`${c.zone}|${c.date}|${c.rule}|${c.class}`, c)
   }
 
   finding(finding: Finding, seq: number, nowMs: number): void {

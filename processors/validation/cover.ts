@@ -6,7 +6,7 @@ import { COUNT_OF, flush, gapsOf, keep } from './flush.ts'
 import { type Gap, gapEndMs, intervalsOf, SAID, SAID_REV, stretch } from './gap.ts'
 import type { Advance } from './intervals.ts'
 import { recentRev, recentValue } from './recent.ts'
-import { OPEN } from './series.ts'
+import { DAYS, OPEN } from './series.ts'
 import { bandAt, dayAt, snap, type Work, wake } from './state.ts'
 
 /** A gap speaks at the latest after this many settling times, however many late reads still come. */
@@ -148,6 +148,8 @@ export function cover(w: Work, a: Advance, t0: number, t1: number): void {
   if (a.takeBack !== 'nothing') for (const old of [...(t.gaps.get(row) ?? [])]) if (old.dueMs < Number.POSITIVE_INFINITY) flush(w, old)
   absorb(w, g, t1)
   if (a.takeBack !== 'nothing') takeBack(w, g, a.takeBack)
+  // Across a break the difference of the faces says nothing of the day.
+  if (!known || exchanged) t.dayEdge.fill(Number.NaN, row * DAYS, (row + 1) * DAYS)
   t.carry[row] = carryOut
   keep(w, g)
   touch(w, g)

@@ -1,7 +1,8 @@
 // Local days of the utility and what each register used in them: added up as intervals come, published when complete, published
 // again with a higher revision when a late or corrected read changes one of its intervals.
 import { DAY_MS, HOUR_MS, localDay } from '#model/time.ts'
-import { BANDS, DAYS, profileOf, RECENT, type SeriesConfig, type SeriesTable } from './series.ts'
+import { DAYS, profileOf, RECENT, type SeriesConfig, type SeriesTable } from './series.ts'
+import { BANDS } from './tou.ts'
 
 export interface DayWindow {
   /** Days since 1970-01-01 of the local date. */
@@ -140,6 +141,7 @@ function column(t: SeriesTable, row: number, no: number): number {
   t.dayEdited[k] = 0
   t.dayRev[k] = 0
   t.daySaid[k] = 0
+  t.dayEdge[k] = Number.NaN
   const p = t.profile[row] as number
   if (p >= 0) t.bands.fill(0, bandsOf(p, k), bandsOf(p, k) + BANDS)
   return k

@@ -7,10 +7,11 @@ import { isTaken, ringPos } from './dedupe.ts'
 import { ACTUAL, type Knowledge, LIKE_DAY, LINEAR, MISSING, OUTAGE, type Shape, shape } from './estimate.ts'
 import { GAPS_MAX, type Gap, intervalsOf, SAID, SAID_REV, unfinished } from './gap.ts'
 import { expectedRate } from './profile.ts'
+import { outlet } from './publish.ts'
 import { remember } from './recent.ts'
 import { isOk, step, tidy } from './register.ts'
 import { codeOf, findRow, USED } from './series.ts'
-import { bandAt, dayAt, isHoliday, limitsOf, outlet, say, snap, type Work, wake, wholeMs } from './state.ts'
+import { bandAt, dayAt, isHoliday, limitsOf, say, snap, type Work, wake, wholeMs } from './state.ts'
 
 const HOUR_MS = 3_600_000
 /** What days count intervals as, by SAID code. */

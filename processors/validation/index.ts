@@ -1,16 +1,23 @@
 // Validation of one zone: every reading passes here first. Recognises repeats, judges values, turns registers into intervals and
 // days. The rules, methods and outcomes of bad input are in docs/validation.md.
 import type { ZoneDevice } from '#model/asset.ts'
+import { hashText } from '#model/hash.ts'
 import { QUANTITIES, type Quantity, quantityCode } from '#model/quantity.ts'
 import { qualifier, type Reading } from '#model/reading.ts'
+import type { MeterClass, ValidationRule } from '#model/validation-rules.ts'
 import { createBalances, learnBalance, partOf } from './balance.ts'
-import { dayOf } from './days.ts'
-import { admit, BEYOND, CONFLICT, DUPLICATE, NEW, newestMs } from './dedupe.ts'
+import { dayByNo, dayOf } from './days.ts'
+import { admit, BEYOND, CONFLICT, DUPLICATE, NEW, newestMs, ringPos } from './dedupe.ts'
 import { onExchange, onPower } from './events.ts'
+import { settingsFor } from './meter-class.ts'
 import { type Judged, onRegister, visit } from './registers.ts'
-import { addRow, configIndex, EXPECTED, findRow, removeDevice, type SeriesConfig } from './series.ts'
+import { clockDrifts } from './rules/clock-drift.ts'
+import { addInflow, districtFires, districtLoss, signOf } from './rules/sum-check-district.ts'
+import { transformerFires } from './rules/sum-check-transformer.ts'
+import { isAhead } from './rules/time-tolerance.ts'
+import { addRow, configIndex, DAYS, EXPECTED, findRow, removeDevice, type SeriesConfig } from './series.ts'
 import { ValidationSettings } from './settings.ts'
-import { createState, type ValidationState, type Work } from './state.ts'
+import { createState, fired, type ValidationState, type Work } from './state.ts'
 import type { Validator, ValidatorContext } from './validator.ts'
 import { judgeValue } from './values.ts'
 
@@ -24,10 +31,9 @@ const STORM_REGISTERS_MIN = 10
 const SILENCE_MS = 600_000
 /** A register is silent after this many intervals without a read. */
 const SILENT_INTERVALS = 4
-/** The mean of the lag between measurement and receipt forgets in about this many readings. */
-const LAG_MEMORY = 16
 const HOLIDAYS_MAX = 64
-const DRIFT = 'clock_drift'
+/** Days of which firings of rules are kept. */
+const FIRED_DAYS = 2
 
 function accept(ctx: Context, r: Reading, info: ZoneDevice, j: Judged): void {
   ctx.accept({
@@ -49,29 +55,28 @@ function accept(ctx: Context, r: Reading, info: ZoneDevice, j: Judged): void {
   })
 }
 
-/** The device's clock against ours, from readings that came as they were made; a stored one says nothing about the clock. */
-function drifts(w: Work, r: Reading): boolean {
-  const lag = r.receivedAtMs - r.tsMs
-  const mean = w.t.lagMs[w.row] as number
-  if (Math.abs(lag) >= w.c.intervalMs) return Math.abs(mean) > w.s.clockToleranceMs
-  const next = mean + (lag - mean) / LAG_MEMORY
-  w.t.lagMs[w.row] = next
-  return Math.abs(next) > w.s.clockToleranceMs
+/** Names of clock rules that fire on a reading, over those of its step. */
+function withClock(w: Work, r: Reading, j: Judged, verdict: number): Judged {
+  const drift = verdict === NEW && clockDrifts(w, r)
+  const ahead = isAhead(r, w.c.intervalMs, w.s.aheadShare)
+  if (!drift && !ahead) return j
+  return { quality: j.quality, rules: [...j.rules, ...(drift ? ['clock_drift'] : []), ...(ahead ? ['time_tolerance'] : [])] }
 }
 
-function withRule(j: Judged, rule: string): Judged {
-  return { quality: j.quality, rules: [...j.rules, rule] }
-}
-
-function refuse(ctx: Context, r: Reading, verdict: number): void {
+function refuse(w: Work, r: Reading, verdict: number): void {
+  const { ctx } = w
   if (verdict === DUPLICATE) ctx.duplicate(r)
   else if (verdict === CONFLICT) ctx.refuse(r, 'conflicting_value', 'value', 'another value of this series and time was stored before')
   else if (verdict === BEYOND) ctx.refuse(r, 'beyond_dedup_window', 'ts', 'too old to tell whether it came before')
+  if (verdict !== BEYOND) fired(w.state, ctx, w.c.class, verdict === DUPLICATE ? DUPLICATES : CONFLICTS)
 }
+const DUPLICATES = ['duplicate'] as const
+const CONFLICTS = ['conflicting_value'] as const
 
 function workOf(state: ValidationState, row: number, info: ZoneDevice, ctx: Context): Work {
   const t = state.table
-  return { state, t, row, c: t.configs[t.config[row] as number] as SeriesConfig, info, s: ctx.settings, ctx }
+  const c = t.configs[t.config[row] as number] as SeriesConfig
+  return { state, t, row, c, info, s: settingsFor(ctx.settings, c.class), ctx }
 }
 
 function onReading(state: ValidationState, r: Reading, info: ZoneDevice, ctx: Context): void {
@@ -84,7 +89,7 @@ function onReading(state: ValidationState, r: Reading, info: ZoneDevice, ctx: Co
   const channel = qualifier(r)
   let row = findRow(t, r.device, code, channel)
   if (row < 0) {
-    row = addRow(t, r.device, code, channel, configIndex(t, info.asset, r.quantity, ctx.settings))
+    row = addRow(t, r.device, code, channel, configIndex(t, info, r.quantity, ctx.settings))
     t.balance[row] = partOf(state.balances, info.asset, r.quantity, channel)
   }
   const w = workOf(state, row, info, ctx)
@@ -94,15 +99,31 @@ function onReading(state: ValidationState, r: Reading, info: ZoneDevice, ctx: Co
   }
   const verdict = admit(t, row, r.tsMs, r.value, w.c.intervalMs, ctx.settings.windowMs)
   if (verdict <= DUPLICATE) {
-    refuse(ctx, r, verdict)
+    refuse(w, r, verdict)
     return
   }
-  const drift = verdict === NEW && drifts(w, r)
-  if (w.c.register) onRegister(w, verdict, r, (j) => accept(ctx, r, info, drift ? withRule(j, DRIFT) : j))
+  if (w.c.register) onRegister(w, verdict, r, (j) => take(w, r, withClock(w, r, j, verdict)))
   else {
-    const j = judgeValue(w, verdict, r.value)
-    accept(ctx, r, info, drift ? withRule(j, DRIFT) : j)
+    take(w, r, withClock(w, r, judgeValue(w, verdict, r.value), verdict))
+    if (r.quantity === 'flow_m3h' && verdict === NEW) flowInto(w)
   }
+}
+
+function take(w: Work, r: Reading, j: Judged): void {
+  if (j.rules.length > 0) fired(w.state, w.ctx, w.c.class, j.rules)
+  accept(w.ctx, r, w.info, j)
+}
+
+/** Counts what a flow meter let into the district since its value before. */
+function flowInto(w: Work): void {
+  const { t, row, state, ctx } = w
+  const n = t.ringCount[row] as number
+  const sign = n < 2 ? 0 : signOf(ctx.zone, w.info.asset as { kind: string })
+  if (sign === 0) return
+  const [a, b] = [ringPos(t, row, n - 2), ringPos(t, row, n - 1)]
+  const from = { tsMs: t.ringTs[a] as number, value: t.ringValue[a] as number }
+  const to = { tsMs: t.ringTs[b] as number, value: t.ringValue[b] as number }
+  addInflow(state.inflow, dayOf(ctx.zone.def.timezone, to.tsMs - 1).no, sign, from, to)
 }
 
 function eachRow(state: ValidationState, device: string, info: ZoneDevice, ctx: Context, f: (w: Work) => void): void {
@@ -131,7 +152,7 @@ function configure(state: ValidationState, ctx: Context): void {
     let row = t.first.get(device) ?? -1
     while (row >= 0) {
       const before = old[t.config[row] as number] as SeriesConfig
-      const index = configIndex(t, info.asset, QUANTITIES[t.code[row] as number] as Quantity, ctx.settings)
+      const index = configIndex(t, info, QUANTITIES[t.code[row] as number] as Quantity, ctx.settings)
       const after = t.configs[index] as SeriesConfig
       t.config[row] = index
       t.balance[row] = partOf(state.balances, info.asset, QUANTITIES[t.code[row] as number] as string, t.channel[row] as string)
@@ -171,6 +192,61 @@ function measureSilence(state: ValidationState, now: number): void {
   state.silentShare = registers < STORM_REGISTERS_MIN ? 0 : silent / registers
 }
 
+/** Yesterday's sums over transformers and the district, once a day, when late reads have come. */
+function checkZone(state: ValidationState, ctx: Context): void {
+  const zone = ctx.zone.def.timezone
+  const day = dayOf(zone, dayOf(zone, ctx.nowMs).startMs - 1)
+  if (day.no <= state.checkedDay || ctx.nowMs < day.endMs + ctx.settings.dayHoldMs) return
+  state.checkedDay = day.no
+  const { sum_check_transformer: byTransformer, sum_check_district: byDistrict } = ctx.settings.rules
+  for (const b of state.balances)
+    if (byTransformer.enabled && transformerFires(b, day, byTransformer)) fired(state, ctx, 'power_check', ['sum_check_transformer'])
+  if (!byDistrict.enabled || state.inflow.length === 0) return
+  const loss = districtLoss(
+    ctx.zone,
+    day,
+    state.inflow.find((d) => d.no === day.no),
+    customersOn(state, day.no),
+    byDistrict,
+  )
+  if (districtFires(loss, byDistrict)) fired(state, ctx, 'water_household', ['sum_check_district'])
+}
+
+/** What the water customers of a zone used on a day of late. */
+function customersOn(state: ValidationState, no: number): { used: number; measured: number; customers: number } {
+  const t = state.table
+  const water = quantityCode('water_volume_m3')
+  const sum = { used: 0, measured: 0, customers: 0 }
+  for (let row = 0; row < t.rows; row++) {
+    if (t.code[row] !== water || t.device[row] === '' || t.channel[row] !== '') continue
+    sum.customers++
+    const k = row * DAYS + (no & (DAYS - 1))
+    if (t.dayNo[k] !== no || (t.dayMissing[k] as number) > 0) continue
+    sum.measured++
+    sum.used += t.dayValue[k] as number
+  }
+  return sum
+}
+
+/** Tells the counts of rules that changed, and forgets those of days past. */
+function tellFired(state: ValidationState, ctx: Context): void {
+  if (state.firedNews.size === 0) return
+  const zone = ctx.zone.def.timezone
+  const today = dayOf(zone, ctx.nowMs).no
+  for (const key of state.firedNews) {
+    const [no, rule, cls] = key.split('|') as [string, ValidationRule, MeterClass]
+    ctx.ruleCount?.({
+      zone: ctx.zone.def.zone,
+      date: dayByNo(zone, Number(no)).date,
+      rule,
+      class: cls,
+      fired: state.fired.get(key) as number,
+    })
+  }
+  state.firedNews.clear()
+  for (const key of state.fired.keys()) if (Number(key.slice(0, key.indexOf('|'))) <= today - FIRED_DAYS) state.fired.delete(key)
+}
+
 function scan(state: ValidationState, ctx: Context): void {
   const t = state.table
   const now = ctx.nowMs
@@ -178,6 +254,7 @@ function scan(state: ValidationState, ctx: Context): void {
     state.nextSilenceMs = now + SILENCE_MS
     measureSilence(state, now)
     for (const b of state.balances) learnBalance(b, now)
+    checkZone(state, ctx)
   }
   for (let row = 0; row < t.rows; row++) {
     if ((t.dueMs[row] as number) > now) continue
@@ -185,6 +262,19 @@ function scan(state: ValidationState, ctx: Context): void {
     if (info === undefined) t.dueMs[row] = Number.POSITIVE_INFINITY
     else visit(workOf(state, row, info, ctx))
   }
+  tellFired(state, ctx)
+}
+
+// Settings are made anew only when they change.
+const keys = new WeakMap<ValidationSettings, number>()
+
+function keyOf(s: ValidationSettings): number {
+  let key = keys.get(s)
+  if (key === undefined) {
+    key = hashText(JSON.stringify(s))
+    keys.set(s, key)
+  }
+  return key
 }
 
 export const validation: Validator<ValidationState, ValidationSettings> = {
@@ -227,9 +317,9 @@ export const validation: Validator<ValidationState, ValidationSettings> = {
   onTick(state, _tick, ctx) {
     if (ctx.nowMs < state.nextScanMs) return
     state.nextScanMs = (Math.floor(ctx.nowMs / SCAN_MS) + 1) * SCAN_MS
-    const key = JSON.stringify(ctx.settings)
+    const key = keyOf(ctx.settings)
     if (key !== state.settingsKey) {
-      if (state.settingsKey !== '') configure(state, ctx)
+      if (state.settingsKey !== 0) configure(state, ctx)
       state.settingsKey = key
     }
     scan(state, ctx)

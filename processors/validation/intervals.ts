@@ -5,12 +5,15 @@ import { QUANTITIES, type Quantity } from '#model/quantity.ts'
 import { tally } from './balance.ts'
 import { cover } from './cover.ts'
 import { addActual, publishDays } from './days.ts'
+import { ringPos } from './dedupe.ts'
 import type { GapCause } from './gap.ts'
 import { learn } from './profile.ts'
+import { outlet } from './publish.ts'
 import { remember } from './recent.ts'
 import { tidy } from './register.ts'
-import { OPEN, STUCK } from './series.ts'
-import { bandAt, dayAt, isHoliday, isLearnt, outlet, snap, units, type Work, wake, wholeMs } from './state.ts'
+import { isSpike, peakAfter } from './rules/spike.ts'
+import { DAYS, OPEN, STUCK, USED } from './series.ts'
+import { bandAt, dayAt, fired, isHoliday, isLearnt, snap, units, type Work, wake, wholeMs } from './state.ts'
 
 /** One believed step of a register. */
 export interface Advance {
@@ -31,9 +34,6 @@ const NONE: readonly string[] = []
 const OFF_GRID: readonly string[] = ['interpolated']
 const SPIKE: readonly string[] = ['spike']
 const ROLLOVER: readonly string[] = ['rollover']
-/** The highest rate seen fades by this a day: half in 14 days. */
-const PEAK_KEPT_A_DAY = 0.95
-const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 
 /** Takes a believed step. Its later read is the row's last believed one already. */
@@ -82,8 +82,10 @@ function actual(w: Work, startMs: number, register: number, reasons: readonly st
   if (startMs < (t.firstMs[row] as number)) return
   const rate = (register * HOUR_MS) / c.intervalMs
   const peak = t.peakPerHour[row] as number
-  const spike = rate > w.s.spikeFactor * peak && peak > 0 && isLearnt(w)
+  const spike = isSpike(rate, peak, w.s.spikeFactor) && isLearnt(w)
   const value = units(w, register)
+  const named = spike ? [...reasons, ...SPIKE] : reasons
+  if (named.length > 0) fired(w.state, w.ctx, c.class, named)
   const endMs = startMs + c.intervalMs
   w.ctx.interval(
     {
@@ -94,7 +96,7 @@ function actual(w: Work, startMs: number, register: number, reasons: readonly st
       endMs,
       value,
       status: 'actual',
-      reasons: (spike ? [...reasons, ...SPIKE] : reasons) as string[],
+      reasons: named as string[],
       rev: 1,
     },
     w.info,
@@ -102,11 +104,23 @@ function actual(w: Work, startMs: number, register: number, reasons: readonly st
   if ((t.balance[row] as number) >= 0) tally(w.state.balances, t.balance[row] as number, startMs, value, 1)
   const day = dayAt(w, startMs)
   addActual(t, row, day.no, value, bandAt(w, startMs))
+  if (startMs === day.startMs) noteEdge(w, startMs, day.no)
   if (endMs >= day.endMs) wake(w, publishDays(t, row, outlet(w, 'late_read')))
   remember(t, row, endMs / c.intervalMs, value, 1)
   // A stand-still longer than any before may be a fault: nothing is learnt from it.
   if (register === 0 && c.neverStill && endMs - (t.flatSinceMs[row] as number) > (t.flatMaxMs[row] as number) && isLearnt(w)) return
   t.learnt[row] = (t.learnt[row] as number) + 1
-  t.peakPerHour[row] = rate > peak ? rate : peak * (1 - ((1 - PEAK_KEPT_A_DAY) * c.intervalMs) / DAY_MS)
+  t.peakPerHour[row] = peakAfter(rate, peak, c.intervalMs)
   learn(t, row, day, { holiday: isHoliday(w.state, day.no), startMs, ratePerHour: rate, intervalMs: c.intervalMs })
+}
+
+/** Remembers what the register showed at the midnight that begins a day, when a read lies there. */
+function noteEdge(w: Work, startMs: number, no: number): void {
+  const { t, row, c } = w
+  for (let i = (t.ringCount[row] as number) - 1; i >= 0; i--) {
+    const p = ringPos(t, row, i)
+    if (t.ringMark[p] !== USED || snap(c, t.ringTs[p] as number) !== startMs) continue
+    t.dayEdge[row * DAYS + (no & (DAYS - 1))] = t.ringValue[p] as number
+    return
+  }
 }

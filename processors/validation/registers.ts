@@ -6,9 +6,10 @@ import { lastUsed, mark, NEW, newestMs, ringPos } from './dedupe.ts'
 import { flush } from './flush.ts'
 import { type Gap, gapEndMs, insertRead, unfinished } from './gap.ts'
 import { type Advance, advance, direct } from './intervals.ts'
+import { outlet } from './publish.ts'
+import { advanceStuck, checkStuck } from './rules/stuck-register.ts'
 import { EXPECTED, OPEN, PENDING, STUCK, USED } from './series.ts'
-import { limitsOf, maxPerHour, outlet, snap, type Work, wake, wholeMs } from './state.ts'
-import { advanceStuck, checkStuck } from './stuck.ts'
+import { limitsOf, maxPerHour, snap, type Work, wake, wholeMs } from './state.ts'
 
 const HOUR_MS = 3_600_000
 const NO_RULES: readonly string[] = []
@@ -32,6 +33,7 @@ export function onRegister(w: Work, verdict: number, read: { tsMs: number; value
       accept({ quality: 'good', rules: NO_RULES })
       const t0 = snap(c, fromMs)
       const t1 = snap(c, read.tsMs)
+      noteSpacing(w, t1 - t0)
       if (t1 - t0 <= wholeMs(c)) direct(w, { t0, t1 }, delta, '')
       else
         advance(w, {
@@ -50,6 +52,16 @@ export function onRegister(w: Work, verdict: number, read: { tsMs: number; value
   if (n === 1 && verdict === NEW) begin(w, read, accept)
   else if (verdict < 0 || (verdict !== NEW && verdict < lastUsed(t, row))) onLate(w, verdict, read, accept)
   else onUnsure(w, verdict, accept)
+}
+
+/** The mean spacing of reads forgets in about this many. Longer silences are gaps, not a spacing. */
+const SPACING_MEMORY = 64
+const SPACING_MAX = 8
+
+function noteSpacing(w: Work, ms: number): void {
+  const n = ms / w.c.intervalMs
+  const mean = w.t.spacing[w.row] as number
+  if (n <= SPACING_MAX) w.t.spacing[w.row] = mean + (n - mean) / SPACING_MEMORY
 }
 
 /** The first read of a series: intervals begin at the next boundary. */

@@ -1,10 +1,13 @@
 // State of all series of a zone, in columns: one typed array a field, one row a series. An object per meter would cost more in
 // headers than in data; columns cost what they hold, and are saved as they lie.
-import { type AssetProperties, intervalSecondsOf } from '#model/asset.ts'
+import { intervalSecondsOf, type ZoneDevice } from '#model/asset.ts'
 import { isRegister, type Quantity, quantityCode } from '#model/quantity.ts'
+import type { MeterClass } from '#model/validation-rules.ts'
 import type { Gap } from './gap.ts'
+import { classOf, settingsFor } from './meter-class.ts'
 import type { ValidationSettings } from './settings.ts'
 import type { Holes } from './slots.ts'
+import { BANDS } from './tou.ts'
 
 /** Newest readings kept whole, by time of measurement. */
 export const RING = 16
@@ -12,8 +15,6 @@ export const RING = 16
 export const PRINTS = 96
 /** Local days kept in place, yesterday and today; older unfinished ones move to `oldDays`. */
 export const DAYS = 2
-/** Time-of-use bands kept beside the base band, which is the rest. */
-export const BANDS = 3
 /** Slots of the like-day shape: weekday and weekend, by local hour. */
 export const PROFILE = 48
 
@@ -76,6 +77,14 @@ const COLUMNS = [
   ['dayEstimatedValue', Float64Array, DAYS, 0],
   ['daySaid', Float64Array, DAYS, 0], // value last published
   ['dayRev', Uint16Array, DAYS, 0], // published revision * 2 + 1 when changed since
+  ['dayEdge', Float64Array, DAYS, Number.NaN], // register at the midnight that begins the day; NaN when not known
+  ['useMean', Float32Array, 1, 0], // running mean of whole days, unit of the quantity
+  ['useDays', Uint8Array, 1, 0], // whole days learnt from
+  ['zeroDays', Uint8Array, 1, 0], // days without use in a row, and the most so far
+  ['zeroDaysMax', Uint8Array, 1, 0],
+  ['estimatedDays', Uint8Array, 1, 0], // days in a row that were mostly estimated
+  ['unitDays', Uint8Array, 1, 0], // days in a row off by a factor
+  ['spacing', Float32Array, 1, 1], // running mean of the spacing of reads, in intervals
   // values
   ['good', Float64Array, 1, Number.NaN],
   ['held', Float64Array, 1, Number.NaN], // a jump waiting for the next value
@@ -90,6 +99,7 @@ type Columns = { [C in Column as C[0]]: InstanceType<C[1]> }
 /** What the registry says about a series, shared by all series alike. */
 export interface SeriesConfig {
   register: boolean
+  class: MeterClass
   /** Days are split by time-of-use bands. */
   tou: boolean
   /** A register that a meter with a base load never leaves standing still. */
@@ -238,7 +248,10 @@ export function profileOf(t: SeriesTable, row: number): number {
 const SNAP_SHARE = 30
 const SNAP_MAX_MS = 60_000
 
-function configOf(asset: AssetProperties, quantity: Quantity, s: ValidationSettings): SeriesConfig {
+function configOf(info: ZoneDevice, quantity: Quantity, common: ValidationSettings): SeriesConfig {
+  const { asset } = info
+  const cls = classOf(info)
+  const s = settingsFor(common, cls)
   const intervalMs = Math.round(intervalSecondsOf(asset) * 1000)
   const a = asset as {
     digits?: number
@@ -256,6 +269,7 @@ function configOf(asset: AssetProperties, quantity: Quantity, s: ValidationSetti
       : 0
   const range = s.ranges[quantity]
   return {
+    class: cls,
     register: isRegister(quantity),
     tou: isRegister(quantity) && s.tou.quantities.includes(quantity) && s.tou.rules.length > 0,
     neverStill: quantity === 'active_energy_import_kwh' && asset.kind === 'electric_meter' && a.role === 'customer',
@@ -274,8 +288,8 @@ function configOf(asset: AssetProperties, quantity: Quantity, s: ValidationSetti
 }
 
 /** Index of the configuration of a device's quantity. */
-export function configIndex(t: SeriesTable, asset: AssetProperties, quantity: Quantity, s: ValidationSettings): number {
-  const c = configOf(asset, quantity, s)
+export function configIndex(t: SeriesTable, info: ZoneDevice, quantity: Quantity, s: ValidationSettings): number {
+  const c = configOf(info, quantity, s)
   const key = JSON.stringify(c)
   const i = t.configs.findIndex((x) => JSON.stringify(x) === key)
   return i >= 0 ? i : t.configs.push(c) - 1

@@ -1,12 +1,14 @@
 // What a utility can set for validation, with units in the names and the reason of each default. `ValidationSettings.parse({})` works.
 import { z } from 'zod'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '#model/time.ts'
+import { METER_CLASSES, type MeterClass } from '#model/validation-rules.ts'
+import { RuleSettings } from './rules/index.ts'
 import { TOU_DEFAULT, TouSettings } from './tou.ts'
 
 const ms = z.number().int().positive()
 const range = z.tuple([z.number(), z.number()])
 
-export const ValidationSettings = z.object({
+const Common = z.object({
   /** A jump, fall or restart of a register is believed when this many reads in a row agree with it. */
   confirmReads: z.number().int().min(2).max(6).default(3),
   /** Gaps up to this are filled with a straight line (customary limit 2 h), longer ones with the meter's own like-day shape. */
@@ -83,5 +85,35 @@ export const ValidationSettings = z.object({
   jumpShare: z.number().positive().default(0.5),
   /** A value is stuck after this multiple of its longest natural run of equal readings, at least stuckReadings. */
   stuckReadings: z.number().int().min(3).default(12),
+  /** A reading stamped later than its receipt by more than this share of the interval is named `time_tolerance`. */
+  aheadShare: z.number().positive().default(1),
+  /** Rules of days and of zones, each with settings of its own and `enabled`. */
+  rules: RuleSettings.prefault({}),
+})
+type Common = z.infer<typeof Common>
+
+/** Settings of a class over the common ones; rules one by one. */
+function over(s: Common, own: Record<string, unknown>): Record<string, unknown> {
+  const rules: Record<string, unknown> = { ...s.rules }
+  for (const [name, r] of Object.entries((own.rules ?? {}) as Record<string, object>)) rules[name] = { ...(rules[name] as object), ...r }
+  return { ...s, ...own, rules }
+}
+
+/** `classes`: class of meters -> any of the settings, for meters of that class. */
+export const ValidationSettings = Common.extend({
+  classes: z.partialRecord(z.enum(METER_CLASSES), z.record(z.string(), z.unknown())).default({}),
+}).superRefine((s, ctx) => {
+  for (const [cls, own] of Object.entries(s.classes)) {
+    for (const key of Object.keys(own))
+      if (!(key in Common.shape)) ctx.addIssue({ code: 'custom', path: ['classes', cls, key], message: 'there is no such setting' })
+    const parsed = Common.safeParse(over(s, own))
+    for (const i of parsed.error?.issues ?? []) ctx.addIssue({ code: 'custom', path: ['classes', cls, ...i.path], message: i.message })
+  }
 })
 export type ValidationSettings = z.infer<typeof ValidationSettings>
+
+/** What is set for a class of meters. */
+export function settingsOfClass(s: ValidationSettings, cls: MeterClass): ValidationSettings {
+  const own = s.classes[cls]
+  return own === undefined ? s : { ...Common.parse(over(s, own)), classes: {} }
+}

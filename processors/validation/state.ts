@@ -1,15 +1,15 @@
 // What validation remembers of a zone, and the small bundle that its steps pass along while they work on one series.
 import type { ZoneDevice } from '#model/asset.ts'
-import type { IntervalStatus, Replaced, RevisionReason } from '#model/interval.ts'
+import type { IntervalStatus, Replaced } from '#model/interval.ts'
 import { QUANTITIES, type Quantity } from '#model/quantity.ts'
-import { DAY_MS } from '#model/time.ts'
 import type { ZoneContext } from '../fold.ts'
 import { type Balance, createBalances } from './balance.ts'
-import { type DayOutlet, type DayWindow, dayOf, FIGURES, findDay, type SaidDay } from './days.ts'
+import { dayOf } from './days.ts'
 import { type RegisterLimits, tidy } from './register.ts'
+import type { Inflow } from './rules/sum-check-district.ts'
 import { createTable, type SeriesConfig, type SeriesTable } from './series.ts'
 import type { ValidationSettings } from './settings.ts'
-import { bandOf, byBand } from './tou.ts'
+import { bandOf } from './tou.ts'
 import type { ValidatorContext } from './validator.ts'
 
 /** An exchange or reset that someone told us of; indices are NaN when not told. */
@@ -34,7 +34,14 @@ export interface ValidationState {
   nextSilenceMs: number
   /** Part of the zone's registers without a read for some intervals, at the last scan. */
   silentShare: number
-  settingsKey: string
+  settingsKey: number
+  /** Firings of rules: `day number|rule|class` -> count, and the keys that changed since they were last said. */
+  fired: Map<string, number>
+  firedNews: Set<string>
+  /** Water into the district by its flow meters, of the last days. */
+  inflow: Inflow[]
+  /** Local day whose zone checks were made last. */
+  checkedDay: number
 }
 
 /** Supply interruptions kept a device. */
@@ -51,7 +58,11 @@ export function createState(zone: ZoneContext): ValidationState {
     nextScanMs: 0,
     nextSilenceMs: 0,
     silentShare: 0,
-    settingsKey: '',
+    settingsKey: 0,
+    fired: new Map(),
+    firedNews: new Set(),
+    inflow: [],
+    checkedDay: -1,
   }
 }
 
@@ -108,6 +119,16 @@ export function dayAt(w: Work, ms: number) {
   return dayOf(w.ctx.zone.def.timezone, ms)
 }
 
+/** Counts firings of rules, by local day of the log and class of meter. */
+export function fired(state: ValidationState, ctx: ValidatorContext<ValidationSettings>, cls: string, rules: readonly string[]): void {
+  const { no } = dayOf(ctx.zone.def.timezone, ctx.nowMs)
+  for (const rule of rules) {
+    const key = `${no}|${rule}|${cls}`
+    state.fired.set(key, (state.fired.get(key) ?? 0) + 1)
+    state.firedNews.add(key)
+  }
+}
+
 /** Wakes the scan for a row. */
 export function wake(w: Work, dueMs: number): void {
   if (dueMs < (w.t.dueMs[w.row] as number)) w.t.dueMs[w.row] = dueMs
@@ -135,53 +156,9 @@ export function bandAt(w: Work, startMs: number): number {
   return bandOf(w.s.tou, w.ctx.zone.def.timezone, day, { ms: startMs, holiday: isHoliday(w.state, day.no) })
 }
 
-/** True when all that is estimated of a day lies between known registers within the day: its value stands, whatever comes late. */
-function isFirm(w: Work, no: number): boolean {
-  for (const g of w.t.gaps.get(w.row) ?? []) {
-    if (findDay(g.days, no, FIGURES) < 0) continue
-    if (g.open || g.days.length > FIGURES || g.d.some((d) => Number.isNaN(d))) return false
-  }
-  return true
-}
-
-/** Where the row's days go. `why` is for days that were published before. */
-export function outlet(w: Work, why: RevisionReason): DayOutlet {
-  return {
-    timezone: w.ctx.zone.def.timezone,
-    intervalMs: w.c.intervalMs,
-    nowMs: w.ctx.nowMs,
-    holdMs: w.s.dayHoldMs,
-    giveUpMs: w.s.stormLimitMs + w.s.dayHoldMs + DAY_MS,
-    isFirm: (no) => isFirm(w, no),
-    day: (window, d) => sayDay(w, window, d, why),
-  }
-}
-
-function sayDay(w: Work, window: DayWindow, d: SaidDay, why: RevisionReason): void {
-  const value = tidy(d.value, 1e6)
-  w.ctx.day(
-    {
-      meter: w.t.device[w.row] as string,
-      quantity: quantityOf(w),
-      channel: w.t.channel[w.row] as string,
-      date: window.date,
-      value,
-      actual: d.actual,
-      estimated: d.estimated,
-      missing: d.missing,
-      edited: d.edited,
-      estimatedValue: tidy(d.estimatedValue, 1e6),
-      tou: w.c.tou ? byBand(w.s.tou, value, d.bands, (v) => tidy(v, 1e6)) : undefined,
-      rules: [],
-      rev: d.rev,
-      was: d.rev > 1 ? { value: tidy(d.before, 1e6), why } : undefined,
-    },
-    w.info,
-  )
-}
-
 /** Sends one interval out. */
 export function say(w: Work, i: Said): void {
+  if (i.reasons.length > 0) fired(w.state, w.ctx, w.c.class, i.reasons)
   w.ctx.interval(
     {
       meter: w.t.device[w.row] as string,

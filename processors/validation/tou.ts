@@ -3,7 +3,9 @@
 import { z } from 'zod'
 import { localHour, MINUTE_MS } from '#model/time.ts'
 import type { DayWindow } from './days.ts'
-import { BANDS } from './series.ts'
+
+/** Bands kept beside the base band, which is the rest. */
+export const BANDS = 3
 
 const time = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'HH:MM')
 

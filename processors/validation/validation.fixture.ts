@@ -1,6 +1,6 @@
 // A zone with a few devices and a validator in it, for tests: readings in, everything that came out, by the last revision.
 import { deserialize, serialize } from 'node:v8'
-import { AssetProperties, type Operation, type ZoneDevice } from '#model/asset.ts'
+import { AssetProperties, type Operation, type ZoneDef, type ZoneDevice } from '#model/asset.ts'
 import type { Interval, MeterDay } from '#model/interval.ts'
 import type { Refusal } from '#model/outcome.ts'
 import type { EventName, Quantity } from '#model/quantity.ts'
@@ -54,18 +54,20 @@ export class Bench {
   refused: { reading: Reading; reason: Refusal }[] = []
   intervals: Interval[] = []
   days: MeterDay[] = []
+  /** Local day, rule and class -> firings, as last told. */
+  counts = new Map<string, number>()
   nowMs = 0
   readonly #devices: Map<string, ZoneDevice>
   readonly zone: ZoneContext
   readonly #ctx: ValidatorContext<ValidationSettings>
 
-  constructor(assets: AssetProperties[], options: { timezone?: string; settings?: Record<string, unknown> } = {}) {
+  constructor(assets: AssetProperties[], options: { timezone?: string; settings?: Record<string, unknown>; kind?: ZoneDef['kind'] } = {}) {
     this.#devices = new Map(assets.map((asset) => [asset.id, { asset, primary: true, segment: undefined, lon: undefined, lat: undefined }]))
     const devices = [...this.#devices.values()]
     const zone = {
       def: {
         zone: 'F',
-        kind: 'feeder',
+        kind: options.kind ?? 'feeder',
         version: '1',
         timezone: options.timezone ?? 'UTC',
         warmupUntilMs: 0,
@@ -76,7 +78,7 @@ export class Bench {
         gateways: [],
       },
       device: (id: string) => this.#devices.get(id),
-      devicesOf: () => [],
+      devicesOf: (kind: string) => [...this.#devices.values()].filter((d) => d.asset.kind === kind),
       metersOfTransformer: () => [],
       devicesOfGateway: () => [],
     } satisfies ZoneContext
@@ -94,6 +96,7 @@ export class Bench {
       refuse: (reading, reason) => this.refused.push({ reading, reason }),
       interval: (i) => this.intervals.push(i),
       day: (d) => this.days.push(d),
+      ruleCount: (c) => this.counts.set(`${c.date}|${c.rule}|${c.class}`, c.fired),
     }
     this.state = validation.create(zone)
   }
@@ -175,6 +178,13 @@ export class Bench {
     this.zone.def.devices.splice(0, Infinity, ...this.#devices.values())
     validation.onZone?.(this.state, this.#ctx)
     return this
+  }
+
+  /** Firings of a rule, all days and classes together. */
+  fired(rule: string): number {
+    let n = 0
+    for (const [key, count] of this.counts) if (key.split('|')[1] === rule) n += count
+    return n
   }
 
   /** Through storage and back. */

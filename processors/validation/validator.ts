@@ -7,6 +7,7 @@ import type { Interval, MeterDay } from '#model/interval.ts'
 import type { Refusal } from '#model/outcome.ts'
 import type { MeterEvent, Reading } from '#model/reading.ts'
 import type { TickRecord } from '#model/telemetry.ts'
+import type { RuleCount } from '#model/validation-rules.ts'
 import type { ValidatedRead, ZoneContext } from '../fold.ts'
 
 /**
@@ -32,6 +33,8 @@ export interface ValidatorContext<C = unknown> {
   interval(interval: Interval, info: ZoneDevice): void
   /** A new or revised day of a meter: stored. */
   day(day: MeterDay, info: ZoneDevice): void
+  /** How often a rule has fired on a local day by now; cumulative. */
+  ruleCount?(count: RuleCount): void
 }
 
 export interface Validator<S = unknown, C = unknown> {

@@ -1,13 +1,13 @@
-// A register that reads on but no longer counts. Zero is a true value for a meter that rests now and then; for one that never did it is a
+// Stuck register: it reads on but no longer counts. Zero is a true value for a meter that rests now and then; for one that never did it is a
 // fault: its intervals are taken back and estimated from like days until it moves again.
-import { cover, touch } from './cover.ts'
-import { lastUsed, ringPos } from './dedupe.ts'
-import { gapsOf } from './flush.ts'
-import { type Gap, gapEndMs, intervalsOf, stretch } from './gap.ts'
-import type { Advance } from './intervals.ts'
-import { expectedRate } from './profile.ts'
-import { codeOf, findRow, STUCK } from './series.ts'
-import { dayAt, isHoliday, isLearnt, snap, type Work, wake } from './state.ts'
+import { cover, touch } from '../cover.ts'
+import { lastUsed, ringPos } from '../dedupe.ts'
+import { gapsOf } from '../flush.ts'
+import { type Gap, gapEndMs, intervalsOf, stretch } from '../gap.ts'
+import type { Advance } from '../intervals.ts'
+import { expectedRate } from '../profile.ts'
+import { codeOf, findRow, STUCK } from '../series.ts'
+import { dayAt, isHoliday, isLearnt, snap, type Work, wake } from '../state.ts'
 
 const HOUR_MS = 3_600_000
 /** While it stands still its intervals are said in portions: neighbours have been measured by then. */
