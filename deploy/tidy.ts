@@ -32,8 +32,8 @@ const below =
   (path: string) =>
     folders.some((f) => path.startsWith(f))
 const model = below('core/model/')
-const pureCore = below('core/model/', 'core/tariff/')
-const core = below('core/model/', 'core/tariff/', 'core/runtime/')
+const pureCore = below('core/model/', 'core/tariff/', 'core/reliability/')
+const core = below('core/model/', 'core/tariff/', 'core/reliability/', 'core/runtime/')
 const processorsRim = (path: string) =>
   below('processors/runner/', 'processors/sinks/')(path) ||
   ['processors/metrics.ts', 'processors/service.ts'].includes(path) ||
@@ -42,7 +42,7 @@ const INGEST_PURE = ['decode', 'format', 'ranges', 'settings', 'topic-filter', '
   // What formats share.
   .concat(['decoding', 'alarms', 'fields', 'local-time', 'lorawan', 'lorawan-devices'])
   .concat(['protobuf', 'sparkplug-payload', 'obis', 'p1-telegram', 'dlms', 'hdlc', 'hex', 'dlt645', 'dlt698', 'cjt188'])
-  .concat(['free-values', 'ert', 'cbor', 'senml-pack', 'lwm2m-objects'])
+  .concat(['free-values', 'hearings', 'ert', 'cbor', 'senml-pack', 'lwm2m-objects'])
   .map((n) => `ingest/${n}.ts`)
 const ingestPure = (path: string) => path.startsWith('ingest/formats/') || INGEST_PURE.includes(path)
 
@@ -50,6 +50,7 @@ const ingestPure = (path: string) => path.startsWith('ingest/formats/') || INGES
 const LAYERS: readonly Layer[] = [
   { name: 'core/model', holds: model, mayImport: model, node: false, runtimePackages: false, pure: true },
   { name: 'core/tariff', holds: below('core/tariff/'), mayImport: pureCore, node: false, runtimePackages: false, pure: true },
+  { name: 'core/reliability', holds: below('core/reliability/'), mayImport: pureCore, node: false, runtimePackages: false, pure: true },
   { name: 'core/runtime', holds: below('core/runtime/'), mayImport: core, node: true, runtimePackages: true, pure: false },
   {
     name: 'ingest, pure',
