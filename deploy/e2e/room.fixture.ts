@@ -101,12 +101,13 @@ export async function startRoom(options: RoomOptions = {}): Promise<Room> {
   }
 }
 
-const QUANTITIES: Record<string, [quantity: string, of: (hour: number, spread: number) => number]> = {
+/** Quantity of a kind and its value by hour of the day, a spread of 0 to 1 between devices, and the rating of a transformer. */
+const QUANTITIES: Record<string, [quantity: string, of: (hour: number, spread: number, ratingKva: number) => number]> = {
   pressure_sensor: ['pressure_bar', (h, s) => 3.2 + s - 0.5 * use(h)],
   flow_meter: ['flow_m3h', (h, s) => (20 + 20 * s) * (0.4 + use(h))],
   dma: ['flow_m3h', (h, s) => (30 + 30 * s) * (0.3 + use(h))],
   level_sensor: ['level_m', (h) => 3 + Math.cos((h / 12) * Math.PI)],
-  transformer: ['power_kw', (h, s) => (60 + 120 * s) * (0.4 + use(h))],
+  transformer: ['power_kw', (h, s, r) => r * (0.15 + 0.2 * s) * (0.4 + use(h))],
   feeder: ['power_kw', (h, s) => (600 + 900 * s) * (0.4 + use(h))],
 }
 
@@ -131,12 +132,13 @@ async function history(
     const wanted = QUANTITIES[kind]
     if (wanted === undefined) continue
     const [quantity, of] = wanted
+    const rating = 'rating_kva' in f.properties ? Number(f.properties.rating_kva) : 0
     const zone = ('dma' in f.properties && typeof f.properties.dma === 'string' ? f.properties.dma : undefined) ?? id
     const row = rowPrefix(`${prefix}readings`, { device: id, quantity, zone, quality: kind === 'dma' ? 'computed' : 'good' })
     for (let t = fromMs; t <= toMs; t += STEP_MS) {
       const hour = ((t + 8 * HOUR_MS) % DAY_MS) / HOUR_MS
       // A little unrest that is the same in every run.
-      const v = of(hour, ((i * 37) % 100) / 100) * (1 + 0.02 * Math.sin(t / 1.7e6 + i))
+      const v = of(hour, ((i * 37) % 100) / 100, rating) * (1 + 0.02 * Math.sin(t / 1.7e6 + i))
       rows.begin(row)
       rows.double(value, v)
       rows.time(received, t + 20_000)

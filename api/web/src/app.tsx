@@ -7,7 +7,9 @@ import { KeyHelp } from './keys.tsx'
 import { MapView } from './map/map-view.tsx'
 import { Detail } from './panels/detail.tsx'
 import { Legend } from './panels/legend.tsx'
+import { MapTools } from './panels/map-tools.tsx'
 import { Notes } from './panels/notes.tsx'
+import { PlaybackBar } from './panels/playback-bar.tsx'
 import { SidePanel } from './panels/side-panel.tsx'
 import { TopBar } from './panels/top-bar.tsx'
 import { route } from './router.ts'
@@ -26,6 +28,8 @@ export function App() {
         <div class="map-view" hidden={view !== 'map'}>
           <MapView />
           <Legend />
+          <MapTools />
+          <PlaybackBar />
           <Detail />
         </div>
         {view !== 'map' && <Wide view={view} />}

@@ -5,9 +5,11 @@ import 'uplot/dist/uPlot.min.css'
 import { App } from './app.tsx'
 import { start } from './connection.ts'
 import { language } from './i18n.ts'
+import { followLinks } from './link.ts'
 import './style.css'
 import { applyTheme } from './theme.ts'
 
+followLinks()
 applyTheme()
 document.documentElement.lang = language.value
 const root = document.getElementById('app')

@@ -25,6 +25,8 @@ export const tickets = signal<ReadonlyMap<string, TicketView>>(new Map())
 export const alarms = signal<ReadonlyMap<string, AlarmView>>(new Map())
 export const crews = signal<ReadonlyMap<string, CrewView>>(new Map())
 export const selected = signal<string | null>(null)
+/** What feeds the selected asset and what it feeds, while that is shown on the map. */
+export const traced = signal<{ upstream: readonly string[]; downstream: readonly string[] } | null>(null)
 export const SIDE_TABS = ['alarms', 'tickets', 'system'] as const
 /** Which list the side panel shows. */
 export const sideTab = signal<(typeof SIDE_TABS)[number]>('alarms')
@@ -78,7 +80,7 @@ export function mergeValues(list: readonly LiveValue[], replace: boolean): void 
     changed.add(asset)
   }
   if (bad > 0) badValues.value += bad
-  for (const listener of listeners) listener(changed)
+  announce(changed)
   if (selected.value !== null && changed.has(selected.value)) selectedTick.value++
 }
 
@@ -140,6 +142,29 @@ export const closedFindings = computed(() =>
     .slice(0, 50),
 )
 
+/** The map of another moment; the lists beside it stay live, because a shift must not miss what happens now. */
+export interface Playback {
+  atMs: number
+  mode: 'known' | 'corrected'
+  findings: readonly Finding[]
+}
+export const playback = signal<Playback | null>(null)
+/** Values of the moment that is played; asset -> series -> value, as `values`. */
+export const playedValues = new Map<string, Map<string, Value>>()
+
+/** Where the map looks: `lon,lat,zoom`, for links. */
+export const mapPlace = signal('')
+
+export const shownNowMs = computed(() => playback.value?.atMs ?? nowMs.value)
+export const shownFindings = computed(() => playback.value?.findings ?? openFindings.value)
+export function shownValues(): ReadonlyMap<string, ReadonlyMap<string, Value>> {
+  return playback.peek() === null ? values : playedValues
+}
+/** Tells who draws that values of these assets changed. */
+export function announce(changed: ReadonlySet<string>): void {
+  for (const listener of listeners) listener(changed)
+}
+
 export function propertiesOf(id: string): AssetProperties | undefined {
   return assets.value.get(id)?.properties
 }
@@ -152,5 +177,5 @@ export const PRESSURE_HIGH_BAR = 8
 /** Older than three of its own intervals is stale. */
 export function isStale(asset: AssetProperties | undefined, tsMs: number): boolean {
   const intervalS = asset !== undefined && 'interval_s' in asset && typeof asset.interval_s === 'number' ? asset.interval_s : 900
-  return nowMs.value - tsMs > 3 * intervalS * 1000
+  return shownNowMs.value - tsMs > 3 * intervalS * 1000
 }

@@ -55,6 +55,49 @@ function layers(c: Colours): LayerSpecification[] {
       },
     },
     {
+      id: 'surface',
+      type: 'fill',
+      source: 'surface',
+      filter: ['==', ['get', 'kind'], 'cell'],
+      paint: {
+        // Grey while pressure is as it should be; the colours of the sensors where it is not.
+        'fill-color': [
+          'interpolate',
+          ['linear'],
+          ['get', 'value'],
+          0.5,
+          c.critical,
+          1.5,
+          c.major,
+          2,
+          c.ground,
+          5,
+          c.normalDeep,
+          7.5,
+          c.normal,
+          8,
+          c.minor,
+        ],
+        'fill-opacity': 0.75,
+        'fill-antialias': false,
+      },
+    },
+    {
+      id: 'isolines',
+      type: 'line',
+      source: 'surface',
+      filter: ['==', ['get', 'kind'], 'isoline'],
+      paint: { 'line-color': ['step', ['get', 'value'], c.critical, 0.5, c.major, 1.5, c.normal, 8, c.minor], 'line-width': 1 },
+    },
+    {
+      id: 'isoline-labels',
+      type: 'symbol',
+      source: 'surface',
+      filter: ['==', ['get', 'kind'], 'isoline'],
+      layout: { 'symbol-placement': 'line', 'symbol-spacing': 220, 'text-field': ['get', 'label'], 'text-font': FONT, 'text-size': 11 },
+      paint: { 'text-color': c.text, 'text-halo-color': c.halo, 'text-halo-width': 1.5 },
+    },
+    {
       id: 'zone-line',
       type: 'line',
       source: 'zones',
@@ -99,6 +142,25 @@ function layers(c: Colours): LayerSpecification[] {
         'line-opacity': ['interpolate', ['linear'], ['get', 'candidate'], 0, 0.35, 1, 0.95],
         'line-width': 6,
       },
+    },
+    {
+      id: 'trace-lines',
+      type: 'line',
+      source: 'trace',
+      filter: ['==', ['geometry-type'], 'LineString'],
+      layout: { 'line-cap': 'round' },
+      paint: {
+        'line-color': c.text,
+        'line-width': ['match', ['get', 'way'], 'up', 4, 2.5],
+        'line-opacity': 0.9,
+      },
+    },
+    {
+      id: 'trace-points',
+      type: 'circle',
+      source: 'trace',
+      filter: ['==', ['geometry-type'], 'Point'],
+      paint: { 'circle-radius': 3, 'circle-color': c.text, 'circle-stroke-color': c.halo, 'circle-stroke-width': 1 },
     },
     {
       id: 'nodes',
@@ -227,7 +289,7 @@ export function styleOf(c: Colours): StyleSpecification {
   return {
     version: 8,
     sources: Object.fromEntries(
-      [...SOURCES, 'selection'].map((name) => [name, { type: 'geojson' as const, data: empty, promoteId: 'id' }]),
+      [...SOURCES, 'trace', 'surface', 'selection'].map((name) => [name, { type: 'geojson' as const, data: empty, promoteId: 'id' }]),
     ),
     layers: layers(c),
   }

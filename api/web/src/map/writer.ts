@@ -7,16 +7,22 @@ import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
 import type { AssetFeature } from '#model/asset.ts'
 import type { Finding } from '#model/finding.ts'
 import type { CrewView } from '#model/live-events.ts'
-import { assets, crews, onValues, openFindings, selected, values } from '../store.ts'
+import { route } from '../router.ts'
+import { assets, crews, isStale, mapPlace, onValues, playback, selected, shownFindings, shownValues, traced } from '../store.ts'
 import { colours } from '../theme.ts'
+import { hiddenLayers, LAYER_GROUPS, LAYERS_OF, type LayerGroup, surface } from './choices.ts'
 import { centre, concerned, crewFeatures, fixedProps, incidentFeatures, liveProps, type Props, sourceOf } from './features.ts'
 import { crewIcon, flowMeterIcon, ICON_RATIO, incidentIcon, transformerIcon } from './icons.ts'
 import { CLICKABLE, SOURCES, type SourceName, styleOf } from './style.ts'
+import { type Gauge, gridOf, isolineFeatures, surfaceFeatures } from './surface.ts'
 
 setWorkerUrl(new URL(workerUrl, location.href).href)
 
 const FLUSH_MS = 250
 const STALE_SWEEP_MS = 5000
+const SURFACE_MS = 5000
+/** Between lines of equal pressure. */
+const ISOLINE_BAR = 0.25
 
 export class MapWriter {
   readonly map: MapLibreMap
@@ -26,6 +32,7 @@ export class MapWriter {
   private candidates = new Map<string, number>()
   private ready = false
   private fitted = false
+  private surfaceDue = false
   private readonly timers: ReturnType<typeof setInterval>[] = []
   private readonly stops: (() => void)[] = []
 
@@ -43,6 +50,10 @@ export class MapWriter {
     })
     this.map.touchZoomRotate.disableRotation()
     this.map.on('load', () => this.begin())
+    this.map.on('moveend', () => {
+      const { lng, lat } = this.map.getCenter()
+      mapPlace.value = `${lng.toFixed(5)},${lat.toFixed(5)},${this.map.getZoom().toFixed(2)}`
+    })
     this.map.on('click', (event) => {
       const hit = this.map.queryRenderedFeatures(event.point, { layers: CLICKABLE.filter((l) => this.map.getLayer(l) !== undefined) })[0]
       const id = hit?.properties.asset ?? hit?.properties.id
@@ -73,25 +84,45 @@ export class MapWriter {
         this.map.once('style.load', () => {
           this.drawIcons()
           this.loadRegistry(assets.peek())
-          this.showFindings(openFindings.peek())
+          this.showFindings(shownFindings.peek())
           this.showCrews([...crews.peek().values()])
           this.showSelection(selected.peek())
+          this.showTrace(traced.peek())
+          this.showSurface()
+          for (const group of LAYER_GROUPS) this.showLayers(group, !hiddenLayers.peek().has(group))
         })
       }),
       effect(() => this.loadRegistry(assets.value)),
-      effect(() => this.showFindings(openFindings.value)),
+      effect(() => this.showFindings(shownFindings.value)),
+      effect(() => {
+        // Another time: everything that has values is looked at anew.
+        void (playback.value === null)
+        for (const [id, f] of assets.peek()) if (sourceOf(f) === 'sensors' || sourceOf(f) === 'transformers') this.dirty.add(id)
+        this.surfaceDue = true
+      }),
+      effect(() => {
+        for (const group of LAYER_GROUPS) this.showLayers(group, !hiddenLayers.value.has(group))
+      }),
+      effect(() => {
+        void surface.value
+        this.showSurface()
+      }),
       effect(() => this.showCrews([...crews.value.values()])),
       effect(() => this.showSelection(selected.value)),
+      effect(() => this.showTrace(traced.value)),
     )
     this.timers.push(
       setInterval(() => this.flush(), FLUSH_MS),
+      setInterval(() => {
+        if (surface.peek() !== 'none' || this.surfaceDue) this.showSurface()
+      }, SURFACE_MS),
       setInterval(() => {
         for (const [id, f] of assets.value) if (sourceOf(f) === 'sensors') this.dirty.add(id)
       }, STALE_SWEEP_MS),
     )
   }
 
-  private source(name: SourceName | 'selection'): GeoJSONSource | undefined {
+  private source(name: SourceName | 'selection' | 'trace' | 'surface'): GeoJSONSource | undefined {
     return this.ready ? (this.map.getSource(name) as GeoJSONSource | undefined) : undefined
   }
 
@@ -139,12 +170,17 @@ export class MapWriter {
     }
     if (!this.fitted && east >= west) {
       this.fitted = true
+      const place = placeOfLink()
+      if (place !== undefined) {
+        this.map.jumpTo(place)
+        return
+      }
       this.map.fitBounds([west, south, east, north], { padding: 48, animate: false })
     }
   }
 
   private propsOf(id: string, f: AssetFeature): Props {
-    const props = liveProps(f, values.get(id), this.findingsOf.get(id) ?? [])
+    const props = liveProps(f, shownValues().get(id), this.findingsOf.get(id) ?? [])
     if (f.properties.kind === 'pipe' || f.properties.kind === 'valve') props.candidate = this.candidates.get(id) ?? 0
     return props
   }
@@ -188,6 +224,40 @@ export class MapWriter {
     }
   }
 
+  private showLayers(group: LayerGroup, visible: boolean): void {
+    for (const layer of LAYERS_OF[group])
+      if (this.map.getLayer(layer) !== undefined) this.map.setLayoutProperty(layer, 'visibility', visible ? 'visible' : 'none')
+  }
+
+  /** Pressure between the sensors that are not stale. */
+  private showSurface(): void {
+    this.surfaceDue = false
+    const kind = surface.peek()
+    const gauges: Gauge[] = []
+    if (kind !== 'none')
+      for (const f of assets.peek().values()) {
+        const at = f.properties.kind === 'pressure_sensor' ? centre(f) : undefined
+        const v = at === undefined ? undefined : shownValues().get(f.properties.id)?.get('pressure_bar')
+        if (at !== undefined && v !== undefined && !isStale(f.properties, v.tsMs)) gauges.push({ lon: at[0], lat: at[1], value: v.value })
+      }
+    const grid = kind === 'none' ? undefined : gridOf(gauges)
+    const features = grid === undefined ? [] : kind === 'surface' ? surfaceFeatures(grid) : isolineFeatures(grid, ISOLINE_BAR)
+    this.source('surface')?.setData({ type: 'FeatureCollection', features })
+  }
+
+  private showTrace(trace: typeof traced.value): void {
+    const feature =
+      (way: 'up' | 'down') =>
+      (id: string): Feature[] => {
+        const f = assets.peek().get(id)
+        return f === undefined || f.geometry === null
+          ? []
+          : [{ type: 'Feature', geometry: f.geometry as Geometry, properties: { id, way } }]
+      }
+    const features = trace === null ? [] : [...trace.downstream.flatMap(feature('down')), ...trace.upstream.flatMap(feature('up'))]
+    this.source('trace')?.setData({ type: 'FeatureCollection', features })
+  }
+
   /** Sends the properties that really changed. */
   private flush(): void {
     if (this.dirty.size === 0 || !this.ready) return
@@ -217,4 +287,11 @@ export class MapWriter {
         .catch((error: unknown) => console.error(`map source ${name}:`, error))
     }
   }
+}
+
+/** Place in the address: `c=lon,lat,zoom`. */
+function placeOfLink(): { center: [number, number]; zoom: number } | undefined {
+  const [lon, lat, zoom] = (route.peek().params.get('c') ?? '').split(',').map(Number)
+  if (lon === undefined || lat === undefined || zoom === undefined || ![lon, lat, zoom].every(Number.isFinite)) return undefined
+  return { center: [lon, lat], zoom }
 }

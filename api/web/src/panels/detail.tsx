@@ -1,82 +1,50 @@
-// One asset: what it says now and how old that is, its last day as a curve, what is found about it.
-import { useEffect, useState } from 'preact/hooks'
-import { HOUR_MS, toIso } from '#model/time.ts'
-import { Chart, type Series } from '../chart.tsx'
+// One asset: what it says now and how old that is, its curve with what is usual, what is found about it, what it hangs on.
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { DAY_MS } from '#model/time.ts'
+import { Chart, type ChartHandle, type Curve } from '../chart.tsx'
 import { get } from '../connection.ts'
 import { formatAge, formatValue } from '../format.ts'
 import { t, tData } from '../i18n.ts'
-import { findings, isOpen, isStale, nowMs, propertiesOf, selected, selectedTick, timezone, values } from '../store.ts'
+import {
+  alarms,
+  assets,
+  findings,
+  isOpen,
+  isStale,
+  nowMs,
+  propertiesOf,
+  selected,
+  selectedTick,
+  shownNowMs,
+  shownValues,
+  tickets,
+  timezone,
+  traced,
+} from '../store.ts'
+import { csvOf, download, loadCurve, QUANTITY_OF, SPANS } from '../trends.ts'
+import { AlarmRow } from './alarm-row.tsx'
 import { FindingRow } from './evidence.tsx'
+import { TicketRow } from './tickets.tsx'
 
-const QUANTITY_OF: Record<string, string> = {
-  pressure_sensor: 'pressure_bar',
-  flow_meter: 'flow_m3h',
-  level_sensor: 'level_m',
-  pump_sensor: 'pump_running',
-  transformer: 'power_kw',
-  feeder: 'power_kw',
-  dma: 'flow_m3h',
-  water_meter: 'water_volume_m3',
-  electric_meter: 'active_energy_import_kwh',
-}
-const SPANS = [
-  ['detail.lastDay', 24],
-  ['detail.lastWeek', 168],
-] as const
 const REFRESH_MS = 10_000
-
-interface ReadingsPage {
-  readings: { ts: string; value: number; quality: string }[]
-}
-interface IntervalsPage {
-  intervals: { start: string; value: number | null; status: string }[]
-}
-
-async function loadSeries(id: string, kind: string, quantity: string, hours: number, until: number): Promise<Series> {
-  const range = `from=${toIso(until - hours * HOUR_MS)}&to=${toIso(until)}`
-  if (kind === 'water_meter' || kind === 'electric_meter') {
-    const page = await get<IntervalsPage>(`/v1/intervals?meter=${encodeURIComponent(id)}&quantity=${quantity}&${range}`)
-    return { quantity, points: page.intervals.map((i) => [Date.parse(i.start) / 1000, i.value]), steps: true }
-  }
-  const page = await get<ReadingsPage>(`/v1/readings?device=${encodeURIComponent(id)}&quantity=${quantity}&${range}`)
-  return { quantity, points: page.readings.map((r) => [Date.parse(r.ts) / 1000, r.value]), steps: false }
-}
+const COMPARED_MAX = 3
 
 export function Detail() {
   const id = selected.value
-  const [hours, setHours] = useState<number>(24)
-  const [series, setSeries] = useState<Series | string | null>(null)
-  const asset = id === null ? undefined : propertiesOf(id)
-  const kind = asset?.kind ?? ''
-  const quantity = QUANTITY_OF[kind]
-
-  useEffect(() => {
-    if (id === null || quantity === undefined) return
-    let current = true
-    const load = () =>
-      loadSeries(id, kind, quantity, hours, nowMs.peek() || Date.now()).then(
-        (s) => {
-          if (current) setSeries(s)
-        },
-        (error: Error) => {
-          if (current) setSeries(error.message)
-        },
-      )
-    setSeries(null)
-    void load()
-    const timer = setInterval(load, REFRESH_MS)
-    return () => {
-      current = false
-      clearInterval(timer)
-    }
-  }, [id, quantity, kind, hours])
-
+  const [tab, setTab] = useState<'chart' | 'alarms' | 'network'>('chart')
   if (id === null) return null
   void selectedTick.value
+  const asset = propertiesOf(id)
+  const kind = asset?.kind ?? ''
+  const name = asset !== undefined && 'name' in asset && typeof asset.name === 'string' ? asset.name : ''
   const about = [...findings.value.values()].filter(
     (f) => isOpen(f) && (f.scope.id === id || f.affected?.includes(id) === true || f.candidates?.some((c) => c.id === id) === true),
   )
-  const name = asset !== undefined && 'name' in asset && typeof asset.name === 'string' ? asset.name : ''
+  const tabs = [
+    ['chart', 'detail.tabChart'],
+    ['alarms', 'detail.tabAlarms'],
+    ['network', 'detail.tabNetwork'],
+  ] as const
   return (
     <section class="detail" aria-label={id} data-testid="detail">
       <header>
@@ -86,21 +54,12 @@ export function Detail() {
             {kind.replaceAll('_', ' ')} {name}
           </small>
         </h2>
-        <span class="now">
-          {[...(values.get(id) ?? [])].map(([key, v]) => (
-            <span key={key} class={isStale(asset, v.tsMs) ? 'stale' : ''}>
-              <b>{formatValue(key.split('/')[0] ?? key, v.value)}</b>{' '}
-              <small>
-                {t('detail.age', { age: formatAge(nowMs.value - v.tsMs) })}
-                {isStale(asset, v.tsMs) ? ` · ${t('detail.stale')}` : ''}
-              </small>
-            </span>
-          ))}
-        </span>
+        <Now id={id} />
         <span class="choices">
-          {SPANS.map(([key, h]) => (
-            <button type="button" key={key} aria-pressed={hours === h} onClick={() => setHours(h)}>
-              {t(key)}
+          {tabs.map(([key, text]) => (
+            <button type="button" key={key} aria-pressed={tab === key} onClick={() => setTab(key)}>
+              {t(text)}
+              {key === 'alarms' && about.length > 0 && ` ${about.length}`}
             </button>
           ))}
           <button
@@ -114,29 +73,278 @@ export function Detail() {
           </button>
         </span>
       </header>
-      {quantity !== undefined && (
-        <div class="chart-box">
-          {series === null ? (
-            <p class="empty">{t('detail.loading')}</p>
-          ) : typeof series === 'string' ? (
-            <p class="empty">{t('detail.unavailable', { why: series })}</p>
-          ) : series.points.length === 0 ? (
-            <p class="empty">{t('detail.noData')}</p>
-          ) : (
-            <Chart series={series} label={tData('quantity', quantity)} timezone={timezone.value} />
-          )}
-        </div>
-      )}
-      {about.length > 0 && (
-        <div class="about">
-          <h3>{t('detail.findings')}</h3>
-          <ul class="list">
-            {about.map((f) => (
-              <FindingRow key={f.id} finding={f} />
-            ))}
-          </ul>
-        </div>
-      )}
+      {tab === 'chart' && <Curves id={id} kind={kind} />}
+      {tab === 'alarms' && <About id={id} />}
+      {tab === 'network' && <Surroundings id={id} />}
     </section>
+  )
+}
+
+function Now(props: { id: string }) {
+  const asset = propertiesOf(props.id)
+  return (
+    <span class="now">
+      {[...(shownValues().get(props.id) ?? [])].map(([key, v]) => (
+        <span key={key} class={isStale(asset, v.tsMs) ? 'stale' : ''}>
+          <b>{formatValue(key.split('/')[0] ?? key, v.value)}</b>{' '}
+          <small>
+            {t('detail.age', { age: formatAge(shownNowMs.value - v.tsMs) })}
+            {isStale(asset, v.tsMs) ? ` · ${t('detail.stale')}` : ''}
+            {v.quality !== 'good' && v.quality !== 'computed' ? ` · ${t('detail.quality', { q: v.quality })}` : ''}
+          </small>
+        </span>
+      ))}
+    </span>
+  )
+}
+
+function Curves(props: { id: string; kind: string }) {
+  const { id, kind } = props
+  const quantity = QUANTITY_OF[kind]
+  const [days, setDays] = useState<number>(1)
+  const [compared, setCompared] = useState<readonly string[]>([])
+  const [curves, setCurves] = useState<readonly Curve[] | string | null>(null)
+  const [until, setUntil] = useState(0)
+  const handle = useRef<ChartHandle | null>(null)
+  useEffect(() => setCompared([]), [id])
+
+  useEffect(() => {
+    if (quantity === undefined) return
+    let current = true
+    const load = async () => {
+      const untilMs = nowMs.peek() || Date.now()
+      try {
+        const loaded = await Promise.all([
+          loadCurve(id, quantity, days, untilMs, true),
+          ...compared.map((other) => loadCurve(other, QUANTITY_OF[propertiesOf(other)?.kind ?? ''] ?? quantity, days, untilMs, false)),
+        ])
+        if (!current) return
+        setUntil(untilMs)
+        setCurves(loaded)
+      } catch (error) {
+        if (current) setCurves((error as Error).message)
+      }
+    }
+    setCurves(null)
+    void load()
+    const timer = setInterval(load, REFRESH_MS)
+    return () => {
+      current = false
+      clearInterval(timer)
+    }
+  }, [id, quantity, days, compared])
+
+  if (quantity === undefined) return <Facts id={id} />
+  const ready = curves !== null && typeof curves !== 'string'
+  return (
+    <>
+      <div class="chart-tools">
+        <span class="choices">
+          {SPANS.map(([key, d]) => (
+            <button type="button" key={key} aria-pressed={days === d} onClick={() => setDays(d)}>
+              {t(key)}
+            </button>
+          ))}
+        </span>
+        <Compare id={id} onAdd={(other) => setCompared([...compared.filter((x) => x !== other), other].slice(-COMPARED_MAX))} />
+        {compared.map((other) => (
+          <button type="button" key={other} onClick={() => setCompared(compared.filter((x) => x !== other))}>
+            {other} ✕
+          </button>
+        ))}
+        <span class="choices right">
+          <button
+            type="button"
+            disabled={!ready}
+            onClick={() => ready && download(`${id}.csv`, new Blob([csvOf(curves)], { type: 'text/csv' }))}
+          >
+            {t('detail.csv')}
+          </button>
+          <button
+            type="button"
+            disabled={!ready}
+            onClick={async () => {
+              const blob = await handle.current?.png()
+              if (blob !== undefined && blob !== null) download(`${id}.png`, blob)
+            }}
+          >
+            {t('detail.png')}
+          </button>
+        </span>
+      </div>
+      <div class="chart-box">
+        {curves === null ? (
+          <p class="empty">{t('detail.loading')}</p>
+        ) : typeof curves === 'string' ? (
+          <p class="empty">{t('detail.unavailable', { why: curves })}</p>
+        ) : curves.every((c) => c.points.length === 0) ? (
+          <p class="empty">{t('detail.noData')}</p>
+        ) : (
+          <Chart
+            curves={curves}
+            label={`${id} · ${tData('quantity', quantity)}`}
+            timezone={timezone.value}
+            range={[until - days * DAY_MS, until]}
+            onReady={(h) => {
+              handle.current = h
+            }}
+          />
+        )}
+      </div>
+    </>
+  )
+}
+
+function Compare(props: { id: string; onAdd: (id: string) => void }) {
+  const [missing, setMissing] = useState(false)
+  const add = (event: SubmitEvent) => {
+    event.preventDefault()
+    const form = event.currentTarget as HTMLFormElement
+    const text = String(new FormData(form).get('other') ?? '').trim()
+    const id = [...assets.value.keys()].find((k) => k.toLowerCase() === text.toLowerCase())
+    const good = id !== undefined && id !== props.id && QUANTITY_OF[propertiesOf(id)?.kind ?? ''] !== undefined
+    setMissing(!good)
+    if (!good) return
+    props.onAdd(id)
+    form.reset()
+  }
+  const alike = [...assets.value.values()].filter((f) => f.properties.kind === propertiesOf(props.id)?.kind).slice(0, 500)
+  return (
+    <form class="compare" onSubmit={add}>
+      <label>
+        {t('detail.compare')}{' '}
+        <input name="other" type="text" list="alike" size={10} aria-invalid={missing} onInput={() => setMissing(false)} />
+      </label>
+      <datalist id="alike">
+        {alike.map((f) => (
+          <option key={f.properties.id} value={f.properties.id} />
+        ))}
+      </datalist>
+      <button type="submit">{t('detail.compareAdd')}</button>
+      {missing && <span role="alert">{t('search.none')}</span>}
+    </form>
+  )
+}
+
+function About(props: { id: string }) {
+  const { id } = props
+  const mine = [...alarms.value.values()].filter((a) => a.scope.id === id && a.state !== 'normal')
+  const findingsHere = [...findings.value.values()].filter(
+    (f) => f.scope.id === id || f.affected?.includes(id) === true || f.candidates?.some((c) => c.id === id) === true,
+  )
+  const known = new Set(mine.map((a) => a.finding))
+  const others = findingsHere.filter((f) => !known.has(f.id)).sort((a, b) => b.updatedAt.localeCompare(a.updatedAt))
+  const ids = new Set(findingsHere.map((f) => f.id))
+  const about = [...tickets.value.values()].filter((x) => x.scope.id === id || x.findings.some((f) => ids.has(f)))
+  if (mine.length + others.length + about.length === 0) return <p class="empty">{t('alarm.none')}</p>
+  return (
+    <div class="about">
+      <ul class="list">
+        {mine.map((a) => (
+          <AlarmRow key={a.key} alarm={a} />
+        ))}
+        {others.slice(0, 50).map((f) => (
+          <FindingRow key={f.id} finding={f} />
+        ))}
+      </ul>
+      {about.length > 0 && <h3>{t('detail.tickets')}</h3>}
+      <ul class="list">
+        {about.slice(0, 50).map((x) => (
+          <TicketRow key={x.id} ticket={x} />
+        ))}
+      </ul>
+    </div>
+  )
+}
+
+interface Trace {
+  upstream: string[]
+  downstream: string[]
+  meters: number
+  customers: number
+  neighbours: string[]
+}
+
+function Surroundings(props: { id: string }) {
+  const { id } = props
+  const [trace, setTrace] = useState<Trace | string | null>(null)
+  useEffect(() => {
+    let current = true
+    setTrace(null)
+    get<Trace>(`/v1/assets/${encodeURIComponent(id)}/trace`).then(
+      (found) => {
+        if (current) setTrace(found)
+      },
+      (error: Error) => {
+        if (current) setTrace(error.message)
+      },
+    )
+    return () => {
+      current = false
+      traced.value = null
+    }
+  }, [id])
+  if (trace === null) return <p class="empty">{t('detail.loading')}</p>
+  if (typeof trace === 'string') return <p class="empty">{t('detail.unavailable', { why: trace })}</p>
+  const on = traced.value !== null
+  const list = (ids: readonly string[]) => (
+    <dd>
+      {ids.slice(0, 12).map((other) => (
+        <button
+          type="button"
+          class="link"
+          key={other}
+          onClick={() => {
+            selected.value = other
+          }}
+        >
+          {other}
+        </button>
+      ))}
+      {ids.length > 12 && `+ ${ids.length - 12}`}
+    </dd>
+  )
+  return (
+    <div class="about pad">
+      <p>
+        <b>{t('detail.customers', { n: trace.customers })}</b> · {t('detail.meters', { n: trace.meters })}{' '}
+        <button
+          type="button"
+          aria-pressed={on}
+          onClick={() => {
+            traced.value = on ? null : { upstream: trace.upstream, downstream: trace.downstream }
+          }}
+        >
+          {t(on ? 'detail.traceOff' : 'detail.traceOn')}
+        </button>{' '}
+        <small>{t('detail.traceHow')}</small>
+      </p>
+      <dl class="evidence">
+        <dt>{t('detail.upstream')}</dt>
+        {list(trace.upstream)}
+        <dt>{t('detail.downstream')}</dt>
+        {list(trace.downstream)}
+        <dt>{t('detail.neighbours')}</dt>
+        {list(trace.neighbours)}
+      </dl>
+      <Facts id={id} />
+    </div>
+  )
+}
+
+function Facts(props: { id: string }) {
+  const asset = propertiesOf(props.id)
+  if (asset === undefined) return null
+  return (
+    <dl class="evidence pad">
+      {Object.entries(asset)
+        .filter(([k, v]) => !['id', 'kind'].includes(k) && v !== undefined && v !== null)
+        .map(([k, v]) => (
+          <>
+            <dt key={k}>{k.replaceAll('_', ' ')}</dt>
+            <dd>{typeof v === 'object' ? JSON.stringify(v) : String(v)}</dd>
+          </>
+        ))}
+    </dl>
   )
 }

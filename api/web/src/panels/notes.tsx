@@ -1,8 +1,8 @@
 // What a shift must know about the picture itself, above everything else, in a place that is always there: the connection, the log's
 // clock, what the registry got wrong. Nothing below moves when a note comes or goes.
-import { formatAge } from '../format.ts'
+import { formatAge, formatTime } from '../format.ts'
 import { t } from '../i18n.ts'
-import { badValues, clockOffMs, connection, logStillMs, lostSinceMs, registryProblems, resumed } from '../store.ts'
+import { badValues, clockOffMs, connection, logStillMs, lostSinceMs, playback, registryProblems, resumed, timezone } from '../store.ts'
 
 /** A log that has said nothing for so long is worth a word; ticks come every ten seconds. */
 const STILL_MS = 40_000
@@ -17,6 +17,7 @@ export function Notes() {
       </div>
     )
   const notes: string[] = []
+  if (playback.value !== null) notes.push(t('play.banner', { time: formatTime(playback.value.atMs, timezone.value) }))
   if (logStillMs.value > STILL_MS) notes.push(t('fresh.logStill', { age: formatAge(logStillMs.value) }))
   if (clockOffMs.value > CLOCK_OFF_MS) notes.push(t('fresh.clockOff', { age: formatAge(clockOffMs.value) }))
   const { noPlace, twice } = registryProblems.value

@@ -42,7 +42,7 @@ export function TicketList() {
   )
 }
 
-function TicketRow(props: { ticket: TicketView }) {
+export function TicketRow(props: { ticket: TicketView }) {
   const x = props.ticket
   const left = nextLimitMs(x) - nowMs.value
   const ended = x.closedAt !== null || x.state === 'cancelled'

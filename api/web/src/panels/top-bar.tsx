@@ -1,9 +1,10 @@
 // One line: the log's clock, how the stream is, the four numbers that a shift looks at, search, language, theme.
-import { useState } from 'preact/hooks'
+import { useRef, useState } from 'preact/hooks'
 import { TO_ANSWER } from '../alarms/groups.ts'
+import { get } from '../connection.ts'
 import { formatClock } from '../format.ts'
 import { LANGUAGES, language, setLanguage, t } from '../i18n.ts'
-import { hrefOf, route, VIEWS } from '../router.ts'
+import { go, hrefOf, route, VIEWS } from '../router.ts'
 import { alarms, assets, connection, nowMs, selected, speed, status, timezone } from '../store.ts'
 import { theme, toggleTheme } from '../theme.ts'
 import { PriorityMark } from './alarm-row.tsx'
@@ -70,27 +71,73 @@ function Views() {
   )
 }
 
+interface Found {
+  id: string
+  kind: string
+  label: string
+}
+
+/** Looks while one types; Enter takes what is typed when it is an id, else the first that was found. */
 function Search() {
+  const [found, setFound] = useState<Found[]>([])
   const [missing, setMissing] = useState(false)
-  const find = (event: SubmitEvent) => {
+  const latest = useRef('')
+  const look = async (text: string): Promise<Found[]> => {
+    latest.current = text
+    setMissing(false)
+    if (text.trim().length < 2) {
+      setFound([])
+      return []
+    }
+    const answer = await get<{ found: Found[] }>(`/v1/search?q=${encodeURIComponent(text.trim())}`)
+    if (latest.current === text) setFound(answer.found)
+    return answer.found
+  }
+  const take = (id: string) => {
+    selected.value = id
+    setFound([])
+    if (route.value.view !== 'map') go('map')
+  }
+  const submit = async (event: SubmitEvent) => {
     event.preventDefault()
-    const text = String(new FormData(event.currentTarget as HTMLFormElement).get('id') ?? '')
-      .trim()
-      .toLowerCase()
-    const id = [...assets.value.keys()].find((k) => k.toLowerCase() === text)
-    setMissing(id === undefined && text !== '')
-    if (id !== undefined) selected.value = id
+    const text = String(new FormData(event.currentTarget as HTMLFormElement).get('id') ?? '').trim()
+    const id = [...assets.value.keys()].find((k) => k.toLowerCase() === text.toLowerCase())
+    if (id !== undefined) return take(id)
+    const [first] = await look(text).catch(() => [])
+    if (first !== undefined) take(first.id)
+    else setMissing(text !== '')
   }
   return (
     <search class="search">
-      <form onSubmit={find}>
-        <input name="id" type="search" aria-label={t('search.label')} placeholder={t('search.label')} onInput={() => setMissing(false)} />
+      <form onSubmit={submit}>
+        <input
+          name="id"
+          type="search"
+          autocomplete="off"
+          aria-label={t('search.label')}
+          placeholder={t('search.placeholder')}
+          onInput={(event) => {
+            // A search that fails while one types is no news; Enter says so.
+            look(event.currentTarget.value).catch(() => setFound([]))
+          }}
+        />
         {missing && (
           <span class="missing" role="alert">
             {t('search.none')}
           </span>
         )}
       </form>
+      {found.length > 0 && (
+        <ul class="missing found" aria-label={t('search.results')}>
+          {found.map((f) => (
+            <li key={f.id}>
+              <button type="button" class="link" onClick={() => take(f.id)}>
+                {f.id} <small>{`${f.kind.replaceAll('_', ' ')} ${f.label}`}</small>
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
     </search>
   )
 }
