@@ -22,6 +22,8 @@ const COMMANDS = {
   migrate: 'deploy/migrate.ts',
   audit: 'deploy/audit-cli.ts',
   doctor: 'deploy/doctor.ts',
+  reference: 'deploy/reference.ts',
+  release: 'deploy/release.ts',
   'mqtt-users': 'deploy/mqtt-users-cli.ts',
   test: 'deploy/test.ts',
   check: 'deploy/check.ts',
