@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { DAY_MS, HOUR_MS, toIso } from '#model/time.ts'
 import type { ApiDeps, App } from '../app.ts'
+import { messageCounts, sumMessages } from '../queries/messages.ts'
 import { Id, type Range, rangeOf, Time } from '../queries/params.ts'
 import { type LedgerLine, ledgerBook, withStored } from '../queries/proof.ts'
 import { type Storage, type StoredCount, storageApplied, storedCounts } from '../queries/series.ts'
@@ -18,6 +19,19 @@ const Counts = {
   unstored: z.number().nullable(),
   difference: z.number(),
 }
+const Messages = z
+  .object({
+    deliveries: z.number(),
+    redelivered: z.number(),
+    refused: z.number(),
+    present: z.number(),
+    missing: z.number(),
+    expected: z.number(),
+    holes: z.array(z.tuple([z.number(), z.number()])),
+  })
+  .describe(
+    "Messages: expected = present + missing by the gateway's own counter (seq); holes are the missing numbers, first and last of each",
+  )
 const RANGE_MS_MAX = 31 * DAY_MS
 
 export function ledgerRoutes(app: App, deps: ApiDeps): void {
@@ -36,8 +50,8 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
             to: z.string(),
             countedUntil: z.string(),
             storage: z.object({ state: z.enum(['current', 'behind', 'suspended', 'unknown']), detail: z.string() }),
-            entries: z.array(z.object({ gateway: z.string(), hour: z.string(), ...Counts, settled: z.boolean() })),
-            total: z.object(Counts),
+            entries: z.array(z.object({ gateway: z.string(), hour: z.string(), ...Counts, settled: z.boolean(), messages: Messages })),
+            total: z.object({ ...Counts, messages: Messages }),
           }),
           ...PROBLEMS,
         },
@@ -49,14 +63,21 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
       const { gateway } = request.query
       const book = await ledgerBook(deps.pool, range, gateway)
       const { storage, stored } = await storedOf(deps, range)
+      const messages = await messageCounts(deps.pool, range, gateway)
+      // A gateway whose messages were all refused, or lost, has a line too.
+      for (const key of messages.keys()) book.lineOf(key.slice(0, key.lastIndexOf('|')), Number(key.slice(key.lastIndexOf('|') + 1)))
       const lines = withStored(book, gateway, stored, storage.state !== 'behind')
       return {
         from: toIso(range.fromMs),
         to: toIso(range.toMs),
         countedUntil: toIso(book.countedMs),
         storage,
-        entries: lines.map(({ hourMs, ...line }) => ({ ...line, hour: toIso(hourMs) })),
-        total: totalOf(lines, stored !== null),
+        entries: lines.map(({ hourMs, ...line }) => ({
+          ...line,
+          hour: toIso(hourMs),
+          messages: messages.get(`${line.gateway}|${hourMs}`) ?? sumMessages([]),
+        })),
+        total: { ...totalOf(lines, stored !== null), messages: sumMessages(messages.values()) },
       }
     },
   )

@@ -17,6 +17,7 @@ interface LedgerRow {
   stored: number | null
   difference: number
   settled: boolean
+  messages: { present: number; missing: number }
 }
 interface QuarantineRow {
   id: string
@@ -106,11 +107,14 @@ export function SystemBoard() {
   )
 }
 
+/** What does not add up: entries lost or doubled, messages that never came. */
+const off = (r: LedgerRow): number => Math.abs(r.difference) + r.messages.missing
+
 /** The day summed per gateway; any difference of a settled hour is red: of the others something is on its way. */
 function LedgerTable(props: { rows: LedgerRow[] }) {
   const by = new Map<string, LedgerRow>()
   for (const row of props.rows) {
-    const r = row.settled ? row : { ...row, difference: 0 }
+    const r = row.settled ? row : { ...row, difference: 0, messages: { ...row.messages, missing: 0 } }
     const sum = by.get(r.gateway)
     if (sum === undefined) by.set(r.gateway, { ...r })
     else {
@@ -120,6 +124,7 @@ function LedgerTable(props: { rows: LedgerRow[] }) {
       sum.quarantined += r.quarantined
       sum.stored = sum.stored === null || r.stored === null ? null : sum.stored + r.stored
       sum.difference += r.difference
+      sum.messages = { present: sum.messages.present + r.messages.present, missing: sum.messages.missing + r.messages.missing }
     }
   }
   return (
@@ -128,19 +133,23 @@ function LedgerTable(props: { rows: LedgerRow[] }) {
         <caption>{t('sys.hours')}</caption>
         <thead>
           <tr>
-            {(['gateway', 'received', 'accepted', 'duplicate', 'quarantined', 'stored', 'difference'] as const).map((k) => (
-              <th key={k} scope="col">
-                {t(`sys.${k}`)}
-              </th>
-            ))}
+            {(['gateway', 'messages', 'missing', 'received', 'accepted', 'duplicate', 'quarantined', 'stored', 'difference'] as const).map(
+              (k) => (
+                <th key={k} scope="col">
+                  {t(`sys.${k}`)}
+                </th>
+              ),
+            )}
           </tr>
         </thead>
         <tbody>
           {[...by.values()]
-            .sort((a, b) => Math.abs(b.difference) - Math.abs(a.difference) || a.gateway.localeCompare(b.gateway))
+            .sort((a, b) => off(b) - off(a) || a.gateway.localeCompare(b.gateway))
             .map((r) => (
-              <tr key={r.gateway} class={r.difference === 0 ? '' : 'bad'}>
+              <tr key={r.gateway} class={off(r) === 0 ? '' : 'bad'}>
                 <th scope="row">{r.gateway}</th>
+                <td>{r.messages.present}</td>
+                <td>{r.messages.missing}</td>
                 <td>{r.received}</td>
                 <td>{r.accepted}</td>
                 <td>{r.duplicate}</td>
