@@ -84,6 +84,7 @@ beforeAll(async () => {
     meter('E1', { account: 'A1' }),
     meter('E2', { account: 'A2', customer_type: 'life_support' }),
     meter('E3', { account: 'A3' }),
+    meter('E7', {}),
     meter('E4', { account: 'A4', transformer: 'T2' }, [8.1, 47]),
     meter('E5', { account: 'A5', transformer: 'T2' }, [8.1, 47.0005]),
     meter('E6', { account: 'A6', transformer: 'T2' }, [8.1, 47.001]),
@@ -311,6 +312,9 @@ describe('notices', () => {
     await delivery.stop()
     const ids = received.filter((r) => r.path === '/notices' && r.body.subject === id).map((r) => r.headers['webhook-id'])
     expect(new Set(ids).size).toBe(1)
+    await applyIntents(api.pool, [
+      outage('k-down', { rev: 2, affected: ['E1', 'E4'], closedAt: toIso(NOW), updatedAt: toIso(NOW), reason: 'all_clear' }),
+    ])
   })
 })
 
@@ -327,7 +331,7 @@ describe('customer reports', () => {
       )
     expect(await json(report({ account: 'A1' }, 'call-00001'))).toMatchObject({ state: 'attached', match: 'same_meter', meter: 'E1' })
     expect((await report({ account: 'A1' }, 'call-00001')).status).toBe(200)
-    expect(await json(report({ meter: 'E3' }))).toMatchObject({ match: 'same_network' })
+    expect(await json(report({ meter: 'E7' }))).toMatchObject({ match: 'same_network' })
     expect(await json(report({ at: [8.001, 47] }))).toMatchObject({ match: 'near' })
     expect(await json(report({ account: 'nobody' }))).toMatchObject({ status: 422, detail: expect.stringContaining('body.account') })
     expect(await json(report({ meter: 'E3', account: 'A1' }))).toMatchObject({
@@ -499,9 +503,9 @@ describe('TMF621 listeners', () => {
       registry: createRegistry('test'),
       pollMs: 20,
     })
-    await until('events', () => received.filter((r) => r.path === '/listener').length >= 3 && received.some((r) => r.path === '/ended'))
-    await delivery.stop()
     const to = (path: string) => received.filter((r) => r.path === path && r.body.correlationId === 'k-hub')
+    await until('events', () => to('/listener').length >= 3 && to('/ended').length >= 1)
+    await delivery.stop()
     expect(
       to('/listener')
         .map((r) => r.body.eventType)

@@ -14,14 +14,17 @@ import { createBucket } from './rate-limit.ts'
 import { accessRoutes } from './routes/access.ts'
 import { accountRoutes } from './routes/account.ts'
 import { alarmsRoutes } from './routes/alarms.ts'
+import { analyticsRoutes } from './routes/analytics.ts'
 import { assetsRoutes } from './routes/assets.ts'
 import { billingRoutes } from './routes/billing.ts'
 import { crewsRoutes } from './routes/crews.ts'
+import { dataQualityRoutes } from './routes/data-quality.ts'
 import { deskRoutes } from './routes/desk.ts'
 import { devicesRoutes } from './routes/devices.ts'
 import { findingsRoutes } from './routes/findings.ts'
 import { healthRoutes } from './routes/health.ts'
 import { intervalsRoutes } from './routes/intervals.ts'
+import { kpisRoutes } from './routes/kpis.ts'
 import { ledgerRoutes } from './routes/ledger.ts'
 import { liveRoutes } from './routes/live.ts'
 import { noticesRoutes } from './routes/notices.ts'
@@ -84,6 +87,7 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
   noticesRoutes(app, deps)
   outagesRoutes(app, deps)
   deskRoutes(app, deps)
+  kpisRoutes(app, deps)
   crewsRoutes(app, deps)
   billingRoutes(app, deps)
   ledgerRoutes(app, deps)
@@ -91,6 +95,8 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
   devicesRoutes(app, deps)
   tariffsRoutes(app, deps)
   accountRoutes(app, deps, refuse)
+  analyticsRoutes(app, deps)
+  dataQualityRoutes(app, deps)
   webRoutes(app, deps)
   return app
 }

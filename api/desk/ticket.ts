@@ -197,8 +197,11 @@ export function blankTicket(key: string, openedMs: number): Ticket {
 function withIntent(old: Ticket | null, i: TicketIntent, { atMs, ctx }: { atMs: number; ctx: DeskContext }): Ticket {
   const t = old ?? blankTicket(i.key, parseIso(i.openedAt))
   const lossM3h = i.size?.flowM3h ?? t.impact.lossM3h
+  // A person's word on when supply is back stands until that person takes it back.
+  const etr = t.etrBy === 'person' || i.size?.etrMs === undefined ? {} : { etrMs: i.size.etrMs, etrBy: 'telemetry' as const }
   return {
     ...t,
+    ...etr,
     origin: 'telemetry',
     class: i.class,
     base: i.priority,

@@ -1,6 +1,6 @@
 // Last stage: what, if anything, to say to the desk. Compares what should be with what was last said.
 import type { TicketIntent } from '#model/ticket.ts'
-import { toIso } from '#model/time.ts'
+import { MINUTE_MS, toIso } from '#model/time.ts'
 import type { Facts } from './incident.ts'
 import type { Inhibition } from './inhibit.ts'
 import type { Silence, SilenceReason } from './silence.ts'
@@ -19,6 +19,7 @@ export const DECIDE_REASONS = [
   'severity_changed',
   'findings_changed',
   'affected_changed',
+  'estimate_changed',
   'revised',
   // close
   'all_clear',
@@ -149,8 +150,12 @@ function difference(a: TicketIntent, b: TicketIntent): DecideReason {
   if (a.severity !== b.severity || a.priority !== b.priority) return 'severity_changed'
   if (!same(a.findings, b.findings)) return 'findings_changed'
   if (!same(a.affected, b.affected)) return 'affected_changed'
+  if (Math.abs((a.size?.etrMs ?? 0) - (b.size?.etrMs ?? 0)) >= ESTIMATE_MOVED_MS) return 'estimate_changed'
   return a.title === b.title && a.description === b.description ? 'unchanged' : 'revised'
 }
+
+/** An estimate that moves by less is the same: customers are told a time to the quarter hour. */
+const ESTIMATE_MOVED_MS = 15 * MINUTE_MS
 
 function same(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((x, i) => x === b[i])

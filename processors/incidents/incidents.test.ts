@@ -80,6 +80,15 @@ describe('the incident fold', () => {
     expect(run(state, f, { ...f, rev: 2, confidence: 0.99 })).toHaveLength(1)
   })
 
+  it('passes the estimate on when it moves by a quarter of an hour', () => {
+    const f = aFinding('outage', 'transformer T1', { size: { etrMs: T0 + HOUR_MS } })
+    const moved = (rev: number, min: number) => ({ ...f, rev, size: { etrMs: T0 + HOUR_MS + min * MINUTE_MS } })
+    expect(run(createIncidentState(), f, moved(2, 5), moved(3, 20)).map((i) => [i.reason, i.size?.etrMs])).toEqual([
+      ['first_finding', T0 + HOUR_MS],
+      ['estimate_changed', T0 + HOUR_MS + 20 * MINUTE_MS],
+    ])
+  })
+
   it('withdraws a ticket whose finding never was one', () => {
     const f = aFinding('outage', 'transformer T1')
     const [, last] = run(createIncidentState(), f, { ...f, rev: 2, withdrawn: true, updatedAt: toIso(T0 + 9 * MINUTE_MS) })

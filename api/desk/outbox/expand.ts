@@ -128,7 +128,7 @@ function stageOf(t: Ticket, changes: readonly Change[]): NoticeStage | undefined
   if (t.mergedInto !== '') return undefined
   if (t.telemetryClosedMs !== null || (t.resolvedMs !== null && t.state !== 'verify')) return 'restored'
   if (!isOpen(t.state)) return undefined
-  return changes.some((c) => c.action === 'etr') ? 'estimate' : 'opened'
+  return changes.some((c) => c.action === 'etr' || c.reason === 'estimate_changed') ? 'estimate' : 'opened'
 }
 
 interface Recipient {
