@@ -20,8 +20,17 @@ function home(hour: number, draw: () => number): number {
 
 const block = (hour: number, draw: () => number): number => Math.round((hour < 5 ? 25 : 120) * (0.8 + 0.4 * draw()))
 
+/** Nobody at home for the first `days`, nor between two days: a tap drips now and then. */
+function away(days: number, between = [0, 0]): (hour: number, draw: () => number, day: number) => number {
+  return (hour, draw, day) => {
+    const litres = home(hour, draw)
+    const gone = day < days || (day >= (between[0] as number) && day < (between[1] as number))
+    return gone ? (litres > 55 ? 1 : 0) : litres
+  }
+}
+
 interface Life {
-  use?: (hour: number, draw: () => number) => number
+  use?: (hour: number, draw: () => number, day: number) => number
   /** Litres that are added in an hour. */
   leak?: (day: number, hour: number) => number
   status?: (day: number, hour: number) => IntervalStatus
@@ -49,7 +58,7 @@ function live(life: Life): FindingDraft[] {
   for (let t = START_MS; t < START_MS + (life.days ?? 28) * DAY_MS; t += HOUR_MS) {
     const day = Math.floor((t - START_MS) / DAY_MS)
     const hour = ((t - START_MS) % DAY_MS) / HOUR_MS
-    const litres = (life.use ?? home)(hour, draw) + (life.leak?.(day, hour) ?? 0)
+    const litres = (life.use ?? home)(hour, draw, day) + (life.leak?.(day, hour) ?? 0)
     const status = life.status?.(day, hour) ?? 'actual'
     customerLeak.onInterval?.(
       state,
@@ -96,6 +105,8 @@ describe('what is no leak', () => {
     ['a block that never rests', { use: block }],
     ['filling a pool for 22 hours', { leak: (day, hour) => ((day === 14 && hour >= 2) || (day === 15 && hour < 1) ? 700 : 0) }],
     ['irrigation each night', { leak: (day, hour) => (day >= 12 && (hour === 2 || hour === 3) ? 340 : 0) }],
+    ['a return after days away at the very beginning', { use: away(5) }],
+    ['a return after days away later on', { use: away(0, [15, 19]) }],
     ['a home that stands empty', { use: (hour, draw) => (draw() < 0 ? hour : 0) }],
   ])('%s', (_, life) => expect(live(life)).toEqual([]))
 

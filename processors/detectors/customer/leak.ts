@@ -9,7 +9,7 @@ import type { Interval } from '#model/interval.ts'
 import { HOUR_MS, localHour } from '#model/time.ts'
 import type { Detector, DetectorContext } from '../../fold.ts'
 import { PULSE_VARIANCE } from '../../statistics/pulse-demand.ts'
-import { createHabit, createKind, drawOf, expect, expected, type Habit, type Kind, learn, wanderOf } from './habit.ts'
+import { createHabit, createKind, drawOf, expect, expected, type Habit, isQuiet, type Kind, learn, wanderOf } from './habit.ts'
 import { HYPOTHESES, lowestLph, ratios, weigh } from './hypotheses.ts'
 
 /** Hours between an hour and its being learnt: what turns out a leak meanwhile never becomes habit. */
@@ -32,19 +32,19 @@ const settings = z.object({
   evidenceMin: z
     .number()
     .positive()
-    .default(13)
-    .describe('Log-likelihood ratio of an alarm. 1,000 meter months are 720,000 hours: exp(-13) is 1.6 crossings by chance (Wald)'),
+    .default(12)
+    .describe('Log-likelihood ratio of an alarm. 1,000 meter months are 720,000 hours: exp(-12) is 4.4 crossings by chance (Wald)'),
   cautiousKinds: z
     .array(z.string())
     .default(['institution', 'school', 'office', 'workshop', 'hotel', 'hospital', 'industry'])
     .describe('Customer types whose use follows shifts and guests'),
   cautiousFactor: z.number().min(1).default(1.5).describe('So much more evidence is asked of them'),
-  caution: z
+  quietHoursMin: z
     .number()
+    .int()
     .min(0)
-    .default(1)
-    .describe('Habit is taken this many standard deviations higher than known: its standard error and the wander from day to day'),
-  quietHoursMin: z.number().int().min(0).default(3).describe('Hours of rest for this kind of customer, mostly at night, that a leak must have run through'),
+    .default(3)
+    .describe('Hours of rest for this kind of customer, mostly at night, that a leak must have run through'),
   hoursMin: z.number().int().positive().default(8).describe('Least length of a run'),
   hoseLph: z.number().positive().default(450).describe('A garden hose gives this and more, litres an hour'),
   hoseHoursMin: z.number().int().positive().default(25).describe('Flows that a hose gives must last this long: filling a pool takes a day'),
@@ -66,6 +66,8 @@ interface Meter {
   /** Cumulative sums and the hours at which they began. */
   sums: Float32Array
   since: Int32Array
+  /** Quiet hours of the customer that each sum has run through. */
+  quiet: Uint8Array
   open: { draft: FindingDraft; hypothesis: number; ended: number } | null
   closed: { id: string; hour: number } | null
 }
@@ -88,6 +90,7 @@ function createMeter(): Meter {
     lastHour: -1,
     sums: new Float32Array(HYPOTHESES),
     since: new Int32Array(HYPOTHESES),
+    quiet: new Uint8Array(HYPOTHESES),
     open: null,
     closed: null,
   }
@@ -103,7 +106,7 @@ export const customerLeak: Detector<CustomerLeakState, Settings> = {
   name: 'customer-leak',
   zoneKinds: ['dma', 'network'],
   kinds: ['customer_leak'],
-  version: 2,
+  version: 3,
   settings,
   create: () => ({ meters: new Map(), kinds: new Map(), used: 0, expected: 0 }),
   onZone(state, ctx) {
@@ -201,11 +204,16 @@ function judge(state: CustomerLeakState, m: Meter, kind: Kind, hour: number, lit
   if (m.habit.hours < ctx.settings.historyHoursMin) return
   const draw = drawOf(m.habit, kind)
   const wander = wanderOf(kind)
-  const high = 1 + ctx.settings.caution * Math.sqrt(error * error + wander * wander)
-  weigh(litres, usual * shared(state, usual, draw, litres) * high, draw, wander)
+  // What is not known of the habit widens what is expected of it.
+  weigh(litres, usual * shared(state, usual, draw, litres), draw + (error * error * usual) / PULSE_VARIANCE, wander)
+  const quiet = isQuiet(kind, hourOfDay, off) ? 1 : 0
   for (let j = 0; j < HYPOTHESES; j++) {
     const before = m.sums[j] as number
-    if (before === 0) m.since[j] = hour
+    if (before === 0) {
+      m.since[j] = hour
+      m.quiet[j] = 0
+    }
+    m.quiet[j] = Math.min(255, (m.quiet[j] as number) + quiet)
     m.sums[j] = Math.min(2 * ctx.settings.evidenceMin, Math.max(0, before * KEEP + (ratios[j] as number)))
   }
   if (m.open !== null) follow(m, hour, ctx)
@@ -234,7 +242,7 @@ function decide(m: Meter, hour: number, needed: number, s: Settings): number {
     const sum = m.sums[j] as number
     if (sum < needed || (best >= 0 && sum <= (m.sums[best] as number)) || (ratios[j] as number) < 0) continue
     const hours = hour - (m.since[j] as number) + 1
-    if (hours < s.hoursMin) continue
+    if (hours < s.hoursMin || (m.quiet[j] as number) < s.quietHoursMin) continue
     if (lowest(m, hour, Math.min(hours, 24)) >= s.hoseLph && hours < s.hoseHoursMin) continue
     best = j
   }
