@@ -5,6 +5,7 @@ import type { MeterEvent } from '#model/reading.ts'
 import type { GatewayRecord, TickRecord } from '#model/telemetry.ts'
 import type { Detector, DetectorContext, ValidatedRead } from '../fold.ts'
 import { announce, assessGateways, assessMeter, assessZone, gatewayHeard, meterHeard, withdrawMeter, zoneHeard } from './outage/comms.ts'
+import { remember } from './outage/estimate.ts'
 import { gasp, isDark, type Moment, noteGap, noteRead, restored } from './outage/interruptions.ts'
 import { report } from './outage/report.ts'
 import { advance, advanceRegister, eventTimeMs, lastTrueMs, trueTimeMs, usualAgeMs } from './outage/rhythm.ts'
@@ -28,7 +29,6 @@ type Ctx = DetectorContext<OutageSettings>
 
 /** Ticks come every ten seconds; a longer hole means that ingest itself was away. */
 const TICK_HOLE_MS = 120_000
-const DURATIONS_MAX = 32
 const STRAGGLER_MS = 15 * 60_000
 /** Ended interruptions kept for late data; beyond it the oldest are forgotten. */
 const INTERRUPTIONS_MAX = 5_000
@@ -252,18 +252,31 @@ function finish(s: OutageState, e: Interruption, ctx: Ctx): void {
   const open = parts.some((p) => p.endMs === 0 && p.verdict !== 'lit')
   e.lookAtMs = Number.POSITIVE_INFINITY
   for (const p of parts) if (p.verdict === 'dark' && p.endMs > 0 && ctx.nowMs < p.endMs + rememberMs) lookForStragglers(s, e, p, ctx)
+  // An estimate that was not kept is said anew.
+  if (open && e.restoreMs > ctx.nowMs) e.lookAtMs = Math.min(e.lookAtMs, e.restoreMs)
   if (open || e.lookAtMs < Number.POSITIVE_INFINITY) {
     e.closedAtMs = 0
     return
   }
   if (e.closedAtMs !== 0) return
   e.closedAtMs = ctx.nowMs
-  if (!ended(e)) return
-  for (const p of parts) {
+  if (!ended(e) || e.counted) return
+  e.counted = true
+  noteDurations(s, e, ctx.settings)
+}
+
+/** A feeder's outage counts once, by its last part. */
+function noteDurations(s: OutageState, e: Interruption, cfg: OutageSettings): void {
+  const sustained = cfg.momentaryMaxS / 60
+  let longest = 0
+  for (const p of e.parts.values()) {
     const minutes = (p.endMs - p.startMs) / 60_000
-    if (p.verdict === 'dark' && minutes * 60 > ctx.settings.momentaryMaxS) s.durationsMin.push(Math.round(minutes))
+    if (p.endMs === 0 || minutes <= sustained) continue
+    if (p.verdict === 'dark') longest = Math.max(longest, minutes)
+    if (p.verdict === 'dark' && !e.feeder) remember(s.durations, 'transformer', minutes)
+    else if (p.verdict === 'premises') remember(s.durations, 'premise', minutes)
   }
-  if (s.durationsMin.length > DURATIONS_MAX) s.durationsMin.splice(0, s.durationsMin.length - DURATIONS_MAX)
+  if (e.feeder && longest > 0) remember(s.durations, 'feeder', longest)
 }
 
 /** Nothing new for so long that nothing will come: silent premises of an ended outage go over to the watch on radios. */

@@ -17,6 +17,9 @@ import {
 /** A read this close to the onset says nothing about it, ms. */
 export const MARGIN_MS = 30_000
 
+/** Older interruptions in which one meter can be dark. */
+const OLDER_MAX = 3
+
 export interface Moment {
   nowMs: number
   cfg: OutageSettings
@@ -73,6 +76,8 @@ export function placeFor(s: OutageState, t: number, window: [number, number], at
       said: new Map(),
       feeder: false,
       closedAtMs: 0,
+      counted: false,
+      restoreMs: 0,
       lookAtMs: Number.POSITIVE_INFINITY,
       dirty: true,
     }
@@ -109,6 +114,14 @@ export function memberOf(part: Part, i: number): MemberState {
 
 /** The member, now one with evidence of darkness. */
 function darkMember(s: OutageState, place: Place, i: number): MemberState {
+  const before = s.meters.interruption[i] as number
+  if (before !== 0 && before !== place.e.key) {
+    const m = s.interruptions
+      .get(before)
+      ?.parts.get(s.meters.transformer[i] as number)
+      ?.members.get(i)
+    if (m !== undefined && isDark(m) && m.backMs === 0) s.older.set(i, [...(s.older.get(i) ?? []).slice(-OLDER_MAX), before])
+  }
   s.meters.interruption[i] = place.e.key
   return memberOf(place.part, i)
 }
@@ -219,7 +232,11 @@ export function restored(s: OutageState, i: number, ms: number, at: Moment): voi
     const known = part.members.get(i)
     const fits = known !== undefined && isDark(known) ? ms >= (known.gaspMs || part.startMs) - MARGIN_MS : ms >= part.startMs - MARGIN_MS
     const late = part.endMs !== 0 && ms > part.endMs + at.cfg.joinS * 1000
-    if (fits && !(late && (known === undefined || !isDark(known) || known.backMs > 0))) {
+    // Silent since before the others lost supply: it had none with them, and longer.
+    const lastMs = lastTrueMs(s.meters, i, at.cfg)
+    const since = part.verdict === 'dark' && known === undefined && lastMs > 0 && lastMs <= part.startMs && isOverdue(s, i)
+    if (fits && (!late || since || (known !== undefined && isDark(known) && known.backMs === 0))) {
+      if (since) darkMember(s, place, i).silentFromMs = lastMs
       back(s, place, i, ms)
       return
     }
@@ -263,6 +280,15 @@ export function noteRead(s: OutageState, i: number, ms: number, missed: number):
   const common = transformerOf(s, s.meters.transformer[i] as number)?.interruption ?? 0
   if (own === 0 && common === 0) return
   for (const place of placesOf(s, i)) noteReadIn(s, place, i, ms, missed)
+  const older = s.older.get(i)
+  if (older === undefined) return
+  // Supply is back, so it is in whatever it was dark in.
+  s.older.delete(i)
+  for (const key of older) {
+    const e = s.interruptions.get(key)
+    const part = e?.parts.get(s.meters.transformer[i] as number)
+    if (e !== undefined && part !== undefined) noteReadIn(s, { e, part }, i, ms, missed)
+  }
 }
 
 function noteReadIn(s: OutageState, place: Place, i: number, ms: number, missed: number): void {
@@ -334,7 +360,10 @@ export function noteGap(s: OutageState, i: number, flat: boolean, at: Moment): v
   }
   if (!flat || meters.role[i] === FEEDER_METER) return
   // A known outage of its transformer within the gap explains it.
-  for (const { part } of placesOf(s, i)) if (part.verdict === 'dark' && from <= part.startMs && to >= part.startMs) return
+  for (const e of s.interruptions.values()) {
+    const part = e.parts.get(meters.transformer[i] as number)
+    if (part !== undefined && part.verdict === 'dark' && from <= part.startMs && to >= part.startMs) return
+  }
   const place = placeFor(s, meters.transformer[i] as number, [from, Math.min(from + step, to)], at)
   const m = darkMember(s, place, i)
   m.silentFromMs = from

@@ -3,7 +3,8 @@
 import { type Evidence, type FindingDraft, findingId, type Scope, type Severity } from '#model/finding.ts'
 import { DAY_MS, toIso } from '#model/time.ts'
 import type { DetectorContext } from '../../fold.ts'
-import { isDark } from './interruptions.ts'
+import { estimateFor } from './estimate.ts'
+import { isDark, MARGIN_MS } from './interruptions.ts'
 import type { OutageSettings } from './settings.ts'
 import { CHECK, type Interruption, type MemberState, NONE, type OutageState, type Part } from './state.ts'
 import { ended, leftBehind, type Tally } from './verdict.ts'
@@ -41,6 +42,9 @@ interface Want {
   scope: Scope
   startMs: number
   endMs: number
+  /** Customers that lost supply in it, and the minutes of those that have it again (IEEE 1366 counts by customer). */
+  customers: number
+  customerMinutes: number
   members: [number, MemberState][]
   parent: string | undefined
   reason: OutageReason
@@ -89,6 +93,7 @@ function feederWants(s: OutageState, e: Interruption, ctx: Ctx): Want[] {
     scope,
     startMs,
     endMs,
+    ...countAll(s, dark),
     // Those still dark; when all are back, those that were.
     members: dark.filter((p) => endMs > 0 || p.endMs === 0).flatMap((p) => allCustomers(s, p)),
     parent: undefined,
@@ -108,6 +113,7 @@ function partWants(s: OutageState, e: Interruption, ctx: Ctx): Want[] {
       scope: { type: 'transformer', id },
       startMs: p.startMs,
       endMs: p.endMs,
+      ...countAll(s, [p]),
       members: allCustomers(s, p),
       left: false,
       parent: first === undefined ? undefined : idOf(e, first),
@@ -127,9 +133,25 @@ function allCustomers(s: OutageState, p: Part): [number, MemberState][] {
     if (s.meters.role[i] === CHECK) continue
     const m = p.members.get(i)
     if (m === undefined) out.push([i, SILENT])
-    else if (isDark(m) || p.endMs > 0) out.push([i, m])
+    else if (isDark(m) || (p.endMs > 0 && !readMeanwhile(p, m))) out.push([i, m])
   }
   return out
+}
+
+function readMeanwhile(p: Part, m: MemberState): boolean {
+  return !isDark(m) && m.onMs > 0 && (p.endMs === 0 || m.onMs < p.endMs - MARGIN_MS)
+}
+
+/** Customers of dark parts, and their minutes to the end of each part; those who stay dark longer are counted on by their own finding. */
+function countAll(s: OutageState, parts: readonly Part[]): { customers: number; customerMinutes: number } {
+  let customers = 0
+  let minutes = 0
+  for (const p of parts) {
+    const n = allCustomers(s, p).length
+    customers += n
+    if (p.endMs > 0) minutes += (n * (p.endMs - p.startMs)) / 60_000
+  }
+  return { customers, customerMinutes: minutes }
 }
 const SILENT: MemberState = { gaspMs: 0, silentFromMs: 0, backMs: 0, backBy: '', onMs: 0, flat: false, mute: false }
 
@@ -145,7 +167,19 @@ function leftWants(s: OutageState, e: Interruption, p: Part, parent: Want, ctx: 
     // Its own message, dated well after the others', is proof enough without a missed read.
     const told = longer && (known || (m.backBy === 'event' && m.gaspMs + m.silentFromMs > 0))
     if (!left && !told) continue
-    out.push({ scope, startMs: p.startMs, endMs: m.backMs, members: [[i, m]], parent: idOf(e, parent), reason: 'left-behind', left: true })
+    const more = m.backMs > p.endMs ? (m.backMs - p.endMs) / 60_000 : 0
+    out.push({
+      scope,
+      startMs: p.startMs,
+      endMs: m.backMs,
+      // Counted with its transformer; only what is longer is added here.
+      customers: 0,
+      customerMinutes: more,
+      members: [[i, m]],
+      parent: idOf(e, parent),
+      reason: 'left-behind',
+      left: true,
+    })
   }
   return out
 }
@@ -171,6 +205,8 @@ function premiseWants(s: OutageState, e: Interruption, ctx: Ctx): Want[] {
         scope: { type: 'premise', id: s.meters.ids[i] as string },
         startMs,
         endMs,
+        customers: 1,
+        customerMinutes: endMs > 0 ? (endMs - startMs) / 60_000 : 0,
         members: [[i, m]],
         parent: undefined,
         left: false,
@@ -227,12 +263,21 @@ function say(s: OutageState, e: Interruption, w: Want, tallies: ReadonlyMap<numb
   if (planned !== undefined)
     evidence.unshift({ what: 'planned-operation', note: planned.note, from: toIso(planned.startMs), to: toIso(planned.endMs) })
   const affected = w.members.map(([i]) => i).sort((a, b) => a - b)
-  const size: Record<string, number> = { meters: affected.length }
+  const size: Record<string, number> = {
+    meters: affected.length,
+    customers: w.customers,
+    customerMinutes: Math.round(w.customerMinutes),
+  }
   if (w.scope.type === 'feeder')
     size.transformers = [...e.parts.values()].filter((p) => p.verdict === 'dark' && (w.endMs > 0 || p.endMs === 0)).length
   if (w.endMs > 0) size.minutes = Math.round((w.endMs - w.startMs) / 6000) / 10
-  const usual = expectedMinutes(s)
-  if (w.endMs === 0 && usual !== undefined && w.scope.type !== 'premise') size.usualMinutes = usual
+  if (w.endMs === 0) {
+    const estimate = estimateFor(s.durations, w.scope.type, planned?.endMs, w.startMs, ctx)
+    size.usualMinutes = estimate.minutes
+    size.etrMs = estimate.atMs
+    e.restoreMs = estimate.atMs
+    evidence.push({ what: 'restoration-estimate', restoreAt: toIso(estimate.atMs), rests: estimate.rests, outages: estimate.outages })
+  }
   const draft: FindingDraft = {
     kind: 'outage',
     scope: w.scope,
@@ -265,13 +310,6 @@ function plannedFor(s: OutageState, w: Want, ctx: Ctx) {
         (o.scopeType === 'transformer' && transformers.size === 1 && transformers.has(o.scope)) ||
         (meters.size === 1 && meters.has(o.scope))),
   )
-}
-
-/** Median of the last sustained outages of transformers and feeders here, minutes; unknown with fewer than three. */
-function expectedMinutes(s: OutageState): number | undefined {
-  if (s.durationsMin.length < 3) return undefined
-  const sorted = [...s.durationsMin].sort((a, b) => a - b)
-  return Math.round(sorted[sorted.length >> 1] as number)
 }
 
 /** A plain scale: what was said by the meters counts most, silence with working gateways less, one lonely gasp least. */

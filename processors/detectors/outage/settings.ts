@@ -2,6 +2,7 @@
 import { z } from 'zod'
 
 const seconds = z.number().positive()
+const minutes = z.number().positive()
 const share = z.number().min(0).max(1)
 
 export const OutageSettings = z.object({
@@ -44,6 +45,10 @@ export const OutageSettings = z.object({
   flatShareMax: share.default(0.5),
   /** ... when that base load is at least this many steps of the register. */
   flatStepsMin: z.number().positive().default(5),
+  /** Usual minutes to restoration before there is a history. CAIDI of distribution utilities is about two hours (IEEE 1366 benchmarks). */
+  priorFeederMin: minutes.default(90),
+  priorTransformerMin: minutes.default(120),
+  priorPremiseMin: minutes.default(120),
   /** How long an ended interruption can still be revised by late data. */
   rememberS: seconds.default(48 * 3600),
 })

@@ -3,6 +3,7 @@
 import { intervalSecondsOf, type ZoneDevice } from '#model/asset.ts'
 import type { ScopeType } from '#model/finding.ts'
 import type { ZoneContext } from '../../fold.ts'
+import { type Durations, noDurations } from './estimate.ts'
 
 /** Ages and lags remembered by meter. */
 export const AGES = 8
@@ -132,6 +133,10 @@ export interface Interruption {
   said: Map<string, Said>
   feeder: boolean
   closedAtMs: number
+  /** Its durations are part of the history. */
+  counted: boolean
+  /** When supply was last said to be back; 0 not. */
+  restoreMs: number
   /** Log time at which it must be weighed again without news. */
   lookAtMs: number
   dirty: boolean
@@ -145,6 +150,8 @@ export interface OutageState {
   gatewayIndex: Map<string, number>
   interruptions: Map<number, Interruption>
   nextKey: number
+  /** Meter -> older interruptions in which it is still dark, when a newer one has taken its place in `meters.interruption`. */
+  older: Map<number, number[]>
   /** Transformers whose silence waits for more. */
   watch: Set<number>
   scanAtMs: number
@@ -156,8 +163,8 @@ export interface OutageState {
   zoneSilentMs: number
   /** The second stage knows of this zone. */
   announced: boolean
-  /** Minutes that lasted sustained outages of transformers and feeders, newest last. */
-  durationsMin: number[]
+  /** What past outages lasted. */
+  durations: Durations
 }
 
 function makeMeters(n: number): Meters {
@@ -270,6 +277,7 @@ export function createState(zone: ZoneContext, old?: OutageState): OutageState {
     gatewayIndex,
     interruptions: new Map(),
     nextKey: old?.nextKey ?? 1,
+    older: new Map(),
     watch: new Set(),
     scanAtMs: 0,
     tickMs: old?.tickMs ?? 0,
@@ -277,13 +285,17 @@ export function createState(zone: ZoneContext, old?: OutageState): OutageState {
     gatewaysSeen: old?.gatewaysSeen ?? false,
     zoneSilentMs: old?.zoneSilentMs ?? 0,
     announced: false,
-    durationsMin: old?.durationsMin ?? [],
+    durations: old?.durations ?? noDurations(),
   }
 }
 
 /** Takes the interruptions of an older state over into a new one, by the names of meters and transformers; what is gone is dropped. */
 export function carryInterruptions(old: OutageState, s: OutageState): void {
   const transformerOf = new Map(s.transformers.map((t, k) => [t.id, k]))
+  for (const [i, keys] of old.older) {
+    const now = s.index.get(old.meters.ids[i] as string)
+    if (now !== undefined) s.older.set(now, keys)
+  }
   for (const [key, e] of old.interruptions) {
     const parts = new Map<number, Part>()
     for (const [t, p] of e.parts) {
