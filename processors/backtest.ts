@@ -180,6 +180,8 @@ export class Backtest {
       ruleCount: (c) => {
         this.#ruleCounts.set(`${c.zone}|${c.date}|${c.rule}|${c.class}`, c)
       },
+      // A data set has one registry: nothing changes in it.
+      recalculation: () => undefined,
       finding: (finding, seq, nowMs) => {
         this.#finding(finding, nowMs)
         // The second stage keeps it for a while: a copy, because its parts belong to the detector.

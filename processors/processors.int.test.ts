@@ -106,6 +106,7 @@ describe('processors', () => {
       zones: [],
       ledger: [],
       ruleCounts: [],
+      recalculations: [],
       days: [],
     })
     const old = await acquire(system.pool, { ...at, owner: 'old' })

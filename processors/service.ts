@@ -8,6 +8,7 @@ import type { Registry } from '#runtime/metrics.ts'
 import { createPool } from '#runtime/postgres.ts'
 import { createQuestDb } from '#runtime/questdb.ts'
 import { createMetrics, watchRunners } from './metrics.ts'
+import { Editor } from './runner/editor.ts'
 import { persistently } from './runner/persist.ts'
 import { StageRunner } from './runner/stage.ts'
 import { ZonesRunner } from './runner/zones.ts'
@@ -99,6 +100,9 @@ export async function startProcessors(options: ServiceOptions): Promise<Processo
   life.onStop('second stage', () => stage.stop())
   await zones.start()
   life.onStop('zones', () => zones.stop())
+  const editor = new Editor({ pool, questdb, producer, log, prefix, telemetry: topicName(config, TOPICS.telemetry) })
+  editor.start()
+  life.onStop('editor', () => editor.stop())
   watchRunners(registry, zones, stage)
   return {
     zones,

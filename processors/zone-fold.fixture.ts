@@ -201,6 +201,7 @@ export function collect(): { lines: string[]; findings: Finding[]; summaries: Su
       interval: (zone, i) => put('interval', zone, i),
       day: (zone, d, nowMs) => put('day', zone, d, nowMs),
       ruleCount: (c) => put('rule', c.zone, c),
+      recalculation: (r) => put('recalculation', r.zone, r),
       finding: (f, seq, nowMs) => {
         findings.push(structuredClone(f))
         put('finding', f, seq, nowMs)

@@ -116,6 +116,10 @@ export class ZoneFold {
       case 'settings':
         this.#settings(log)
         break
+      case 'edit':
+        this.#advance(log.receivedAtMs)
+        this.#validate((v, ctx) => v.onEdit?.(this.#validation, log.edit, ctx))
+        break
     }
   }
 
@@ -426,6 +430,7 @@ export class ZoneFold {
         fold.#detect(fold.#onDay, (h) => h.detector.onDay?.(h.state, day, info, h.ctx))
       },
       ruleCount: (count) => fold.#out.ruleCount(count),
+      recalculate: (r) => fold.#out.recalculation({ ...r, zone: fold.zone }),
     }
   }
 }

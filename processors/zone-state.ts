@@ -1,5 +1,6 @@
 // What a zone's fold keeps and what it gives.
 import type { Operation } from '#model/asset.ts'
+import type { Recalculation } from '#model/edit.ts'
 import type { Finding, Summary } from '#model/finding.ts'
 import type { Interval, MeterDay } from '#model/interval.ts'
 import type { QuarantineEntry } from '#model/outcome.ts'
@@ -21,6 +22,8 @@ export interface ZoneOutputs {
   day(zone: string, day: MeterDay, nowMs: number): void
   /** Firings of a validation rule on a day by now. */
   ruleCount(count: RuleCount): void
+  /** Stored intervals to be written anew. */
+  recalculation(r: Recalculation): void
   /** `seq` counts findings and summaries of the zone together. */
   finding(finding: Finding, seq: number, nowMs: number): void
   summary(summary: Summary): void

@@ -1,6 +1,7 @@
 // The log's records. A data record holds a batch of readings of one zone, in columns: encoding and decoding cost
 // about a tenth of JSON. Everything that a fold needs besides readings enters the log as JSON control records.
 import type { Operation, ZoneDef } from './asset.ts'
+import type { Edit } from './edit.ts'
 import { PHASES, type Phase, QUANTITIES, type Quantity, quantityCode } from './quantity.ts'
 import type { MeterEvent, Reading } from './reading.ts'
 
@@ -48,6 +49,14 @@ export interface SettingsRecord {
   settings: Record<string, unknown>
 }
 
+/** Intervals written anew; see edit.ts. */
+export interface EditRecord {
+  kind: 'edit'
+  zone: string
+  receivedAtMs: number
+  edit: Edit
+}
+
 export interface DataRecord {
   kind: 'data'
   zone: string
@@ -55,7 +64,7 @@ export interface DataRecord {
   events: MeterEvent[]
 }
 
-export type ControlRecord = TickRecord | ZoneRecord | OperationRecord | GatewayRecord | SettingsRecord
+export type ControlRecord = TickRecord | ZoneRecord | OperationRecord | GatewayRecord | SettingsRecord | EditRecord
 export type LogRecord = DataRecord | ControlRecord
 
 const MAGIC = 0x4d53 // "MS"

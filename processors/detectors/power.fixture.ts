@@ -275,6 +275,7 @@ export function runZone(log: Iterable<LogRecord>, detectors: readonly AnyDetecto
     interval: none,
     day: none,
     ruleCount: none,
+    recalculation: none,
     quarantine: none,
     computed: (_zone, v) => void computed.push([v.asset, v.tsMs, v.value]),
     finding: (f) => void findings.push(structuredClone(f)),

@@ -1,4 +1,5 @@
 // One partition of the log in this process: its zone folds, where it is in the log, and what waits to be sent.
+import type { Recalculation } from '#model/edit.ts'
 import type { LedgerEntry } from '#model/ledger.ts'
 import type { QuarantineEntry } from '#model/outcome.ts'
 import { decodeRecord, type LogRecord } from '#model/telemetry.ts'
@@ -34,6 +35,7 @@ export interface Snapshot {
   ledger: LedgerEntry[]
   days: DayRow[]
   ruleCounts: RuleCount[]
+  recalculations: Recalculation[]
   bytes: number
 }
 
@@ -57,6 +59,8 @@ export class Partition {
   poisoned = 0
   /** Days decided since the last checkpoint. */
   days: DayRow[] = []
+  /** Asked for since the last checkpoint. */
+  recalculations: Recalculation[] = []
   /** Firings of rules on the newest day of each zone, and which of them changed since the last checkpoint. */
   readonly ruleCounts = new Map<string, RuleCount>()
   readonly #ruleDates = new Map<string, string>()
@@ -166,6 +170,7 @@ export class Partition {
     const out = this.#filling
     this.#filling = this.#spare
     this.days.push(...out.days)
+    this.recalculations.push(...out.recalculations)
     for (const [key, c] of out.ruleCounts) this.#countRule(key, c)
     out.live(this.partition, this.#liveZones())
     if (nowMs - this.#liveAtMs >= PARTITION_LIVE_MS) {
@@ -218,7 +223,8 @@ export class Partition {
       zones.push({ zone, nextOffset: this.nextOffset, state, def: newDef, defVersion })
       ledger.push(...fold.takeLedger())
     }
-    const { days } = this
+    const { days, recalculations } = this
+    this.recalculations = []
     const ruleCounts = [...this.#ruleNews.values()]
     this.days = []
     this.#ruleNews = new Map()
@@ -233,6 +239,7 @@ export class Partition {
       ledger: entries,
       days,
       ruleCounts,
+      recalculations,
       bytes,
     }
   }

@@ -225,6 +225,7 @@ export class StageRunner {
       ledger: [],
       days: [],
       ruleCounts: [],
+      recalculations: [],
     }
     await persistently('saving a checkpoint', this.#persist, () => save(pool, 'network', checkpoint))
     held.savedAtMs = Date.now()

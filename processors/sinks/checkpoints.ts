@@ -2,10 +2,12 @@
 // holder of the newest epoch: who lost a partition cannot save over its successor.
 import { deserialize, serialize } from 'node:v8'
 import type { ZoneDef } from '#model/asset.ts'
+import type { Recalculation } from '#model/edit.ts'
 import type { LedgerEntry } from '#model/ledger.ts'
 import type { RuleCount } from '#model/validation-rules.ts'
 import { type Pool, type Queryable, tx } from '#runtime/postgres.ts'
 import type { ZoneState } from '../zone-state.ts'
+import { askRecalculations } from './edits.ts'
 import type { DayRow } from './outputs.ts'
 
 /** Raise when ZoneState, NetworkState or what is around them changes shape: older states are then not used, the log is folded from its beginning. */
@@ -58,6 +60,7 @@ export interface Checkpoint {
   days: DayRow[]
   ledger: LedgerEntry[]
   ruleCounts: RuleCount[]
+  recalculations: Recalculation[]
 }
 
 export function encodeState(state: unknown): Buffer {
@@ -152,6 +155,7 @@ export async function save(pool: Pool, stage: Stage, c: Checkpoint): Promise<voi
     await saveLedger(client, c.ledger)
     await saveDays(client, c.days)
     await saveRuleCounts(client, c.ruleCounts)
+    await askRecalculations(client, c.recalculations)
   })
 }
 

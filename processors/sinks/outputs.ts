@@ -1,4 +1,5 @@
 // What a partition's zones said since the last flush, encoded for the sinks: rows for QuestDB, records for Kafka, rows for PostgreSQL.
+import type { Recalculation } from '#model/edit.ts'
 import type { Finding, FindingNotice, Summary, Watermark } from '#model/finding.ts'
 import type { Interval, MeterDay } from '#model/interval.ts'
 import type { LiveRecord } from '#model/live.ts'
@@ -38,6 +39,7 @@ export class PartitionOutputs implements ZoneOutputs {
   days: DayRow[] = []
   /** Newest count by zone, day, rule and class. */
   ruleCounts = new Map<string, RuleCount>()
+  recalculations: Recalculation[] = []
   faults: { zone: string; part: string; error: unknown }[] = []
   findings = 0
   stored = 0
@@ -60,6 +62,7 @@ export class PartitionOutputs implements ZoneOutputs {
     this.records = []
     this.days = []
     this.ruleCounts = new Map()
+    this.recalculations = []
     this.faults = []
     this.findings = 0
     this.stored = 0
@@ -102,6 +105,10 @@ export class PartitionOutputs implements ZoneOutputs {
 
   day(zone: string, day: MeterDay, nowMs: number): void {
     this.days.push({ zone, day: { ...day }, nowMs })
+  }
+
+  recalculation(r: Recalculation): void {
+    this.recalculations.push(r)
   }
 
   ruleCount(c: RuleCount): void {

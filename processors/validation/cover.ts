@@ -1,11 +1,11 @@
 // Covers a stretch of a register's intervals with a gap: reads are absent, were refused, or the register cannot tell across it. Takes over
 // what was said of those intervals before, by open or older gaps or as actual intervals now taken back.
 import type { RevisionReason } from '#model/interval.ts'
-import { addAll, addTo, COUNT, type Count } from './days.ts'
+import { addAll, addTo, type Count } from './days.ts'
 import { COUNT_OF, flush, gapsOf, keep } from './flush.ts'
 import { type Gap, gapEndMs, intervalsOf, SAID, SAID_REV, stretch } from './gap.ts'
 import type { Advance } from './intervals.ts'
-import { recentRev, recentValue } from './recent.ts'
+import { isEditedRecently, recentRev, recentValue } from './recent.ts'
 import { DAYS, OPEN } from './series.ts'
 import { bandAt, dayAt, snap, type Work, wake } from './state.ts'
 
@@ -108,9 +108,10 @@ function takeBack(w: Work, g: Gap, what: 'recent' | 'still'): void {
     const rev = remembered === 0 && what === 'still' ? (t.maxRev[row] as number) : remembered
     if (rev === 0) continue
     const value = what === 'still' ? 0 : recentValue(t, row, slot)
+    const code = isEditedRecently(t, row, slot) ? SAID.edited : SAID.actual
     g.said[i * 2] = value
-    g.said[i * 2 + 1] = rev * SAID_REV + SAID.actual
-    addTo(g.days, dayAt(w, startMs).no, { value, count: COUNT.actual, band: bandAt(w, startMs), n: 1 })
+    g.said[i * 2 + 1] = rev * SAID_REV + code
+    addTo(g.days, dayAt(w, startMs).no, { value, count: COUNT_OF[code] as Count, band: bandAt(w, startMs), n: 1 })
   }
 }
 

@@ -4,10 +4,12 @@ import type { ZoneDevice } from '#model/asset.ts'
 import { hashText } from '#model/hash.ts'
 import { QUANTITIES, type Quantity, quantityCode } from '#model/quantity.ts'
 import { qualifier, type Reading } from '#model/reading.ts'
+import { parseIso } from '#model/time.ts'
 import type { MeterClass, ValidationRule } from '#model/validation-rules.ts'
 import { createBalances, learnBalance, partOf } from './balance.ts'
 import { dayByNo, dayOf } from './days.ts'
 import { admit, BEYOND, CONFLICT, DUPLICATE, NEW, newestMs, ringPos } from './dedupe.ts'
+import { applyEdit } from './edits.ts'
 import { onExchange, onPower } from './events.ts'
 import { settingsFor } from './meter-class.ts'
 import { type Judged, onRegister, visit } from './registers.ts'
@@ -32,6 +34,8 @@ const SILENCE_MS = 600_000
 /** A register is silent after this many intervals without a read. */
 const SILENT_INTERVALS = 4
 const HOLIDAYS_MAX = 64
+/** Edits remembered, so that one that the log holds twice is made once. */
+const EDITS_MAX = 256
 /** Days of which firings of rules are kept. */
 const FIRED_DAYS = 2
 
@@ -157,9 +161,33 @@ function configure(state: ValidationState, ctx: Context): void {
       t.config[row] = index
       t.balance[row] = partOf(state.balances, info.asset, QUANTITIES[t.code[row] as number] as string, t.channel[row] as string)
       if (after.intervalMs !== before.intervalMs) regrid(state, row, after.intervalMs)
+      else if (after.multiplier !== before.multiplier) rescale(workOf(state, row, info, ctx), after.multiplier / before.multiplier)
       row = t.next[row] as number
     }
   }
+}
+
+/**
+ * Another multiplier in the registry. It counts from now on; with `multiplier_since` on the meter all intervals since are written anew: those
+ * in gaps by the fold, those it has forgotten by way of the store.
+ */
+function rescale(w: Work, factor: number): void {
+  const { t, row, ctx } = w
+  t.useMean[row] = (t.useMean[row] as number) * factor
+  t.dayEdge.fill(Number.NaN, row * DAYS, (row + 1) * DAYS)
+  const since = (w.info.asset as { multiplier_since?: unknown }).multiplier_since
+  const sinceMs = typeof since === 'string' ? parseIso(since) : Number.NaN
+  // What was said of a gap before stands: it is let go. An open one goes on.
+  const kept = (t.gaps.get(row) ?? []).filter((g) => g.open || g.firstEndMs > sinceMs)
+  if (kept.length === 0) t.gaps.delete(row)
+  else t.gaps.set(row, kept)
+  const untilMs = (t.recentSlot[row] as number) * w.c.intervalMs
+  if (!(sinceMs < untilMs)) return
+  const meter = w.info.asset.id
+  const quantity = QUANTITIES[t.code[row] as number] as Quantity
+  const channel = t.channel[row] as string
+  const id = `multiplier-${hashText(JSON.stringify([meter, quantity, channel, factor, sinceMs, untilMs])).toString(36)}`
+  ctx.recalculate?.({ id, meter, quantity, channel, factor, sinceMs, untilMs, askedAtMs: ctx.nowMs })
 }
 
 /** A series with another interval begins anew; what came before can no longer be told from repeats, so it is refused. */
@@ -313,6 +341,16 @@ export const validation: Validator<ValidationState, ValidationSettings> = {
         w.t.flags[w.row] = (w.t.flags[w.row] as number) | EXPECTED
       })
     }
+  },
+  onEdit(state, edit, ctx) {
+    const info = ctx.zone.device(edit.meter)
+    const code = quantityCode(edit.quantity)
+    if (info === undefined || code === undefined || state.edits.includes(edit.id)) return
+    state.edits.push(edit.id)
+    if (state.edits.length > EDITS_MAX) state.edits.shift()
+    let row = findRow(state.table, edit.meter, code, edit.channel)
+    if (row < 0) row = addRow(state.table, edit.meter, code, edit.channel, configIndex(state.table, info, edit.quantity, ctx.settings))
+    applyEdit(workOf(state, row, info, ctx), edit)
   },
   onTick(state, _tick, ctx) {
     if (ctx.nowMs < state.nextScanMs) return

@@ -1,7 +1,9 @@
 // The newest intervals that were said of a register, with their revisions: what false reads found out later have to take back.
 import { RECENT, type SeriesTable } from './series.ts'
 
-const REV_MAX = 255
+const REV_MAX = 127
+/** Added to the revision of an interval that a person wrote. */
+const EDITED = 128
 
 function at(row: number, slot: number): number {
   return row * RECENT + (((slot % RECENT) + RECENT) % RECENT)
@@ -24,7 +26,19 @@ export function remember(t: SeriesTable, row: number, slot: number, value: numbe
 /** Revision last said of an interval; 0 when it was not said or is no longer remembered. */
 export function recentRev(t: SeriesTable, row: number, slot: number): number {
   const newest = t.recentSlot[row] as number
-  return slot > newest || slot <= newest - RECENT ? 0 : (t.recentRev[at(row, slot)] as number)
+  return slot > newest || slot <= newest - RECENT ? 0 : (t.recentRev[at(row, slot)] as number) & REV_MAX
+}
+
+/** True for a remembered interval that a person wrote. */
+export function isEditedRecently(t: SeriesTable, row: number, slot: number): boolean {
+  const newest = t.recentSlot[row] as number
+  return slot <= newest && slot > newest - RECENT && ((t.recentRev[at(row, slot)] as number) & EDITED) !== 0
+}
+
+/** Remembers an interval that a person wrote. */
+export function rememberEdited(t: SeriesTable, row: number, slot: number, value: number, rev: number): void {
+  remember(t, row, slot, value, rev)
+  if (recentRev(t, row, slot) > 0) t.recentRev[at(row, slot)] = (t.recentRev[at(row, slot)] as number) | EDITED
 }
 
 export function recentValue(t: SeriesTable, row: number, slot: number): number {

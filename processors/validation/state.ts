@@ -42,6 +42,8 @@ export interface ValidationState {
   inflow: Inflow[]
   /** Local day whose zone checks were made last. */
   checkedDay: number
+  /** Ids of the newest edits. */
+  edits: string[]
 }
 
 /** Supply interruptions kept a device. */
@@ -63,6 +65,7 @@ export function createState(zone: ZoneContext): ValidationState {
     firedNews: new Set(),
     inflow: [],
     checkedDay: -1,
+    edits: [],
   }
 }
 

@@ -1,6 +1,7 @@
 // A zone with a few devices and a validator in it, for tests: readings in, everything that came out, by the last revision.
 import { deserialize, serialize } from 'node:v8'
 import { AssetProperties, type Operation, type ZoneDef, type ZoneDevice } from '#model/asset.ts'
+import type { Edit, Recalculation } from '#model/edit.ts'
 import type { Interval, MeterDay } from '#model/interval.ts'
 import type { Refusal } from '#model/outcome.ts'
 import type { EventName, Quantity } from '#model/quantity.ts'
@@ -54,6 +55,7 @@ export class Bench {
   refused: { reading: Reading; reason: Refusal }[] = []
   intervals: Interval[] = []
   days: MeterDay[] = []
+  recalculations: Omit<Recalculation, 'zone'>[] = []
   /** Local day, rule and class -> firings, as last told. */
   counts = new Map<string, number>()
   nowMs = 0
@@ -96,6 +98,7 @@ export class Bench {
       refuse: (reading, reason) => this.refused.push({ reading, reason }),
       interval: (i) => this.intervals.push(i),
       day: (d) => this.days.push(d),
+      recalculate: (r) => this.recalculations.push(r),
       ruleCount: (c) => this.counts.set(`${c.date}|${c.rule}|${c.class}`, c.fired),
     }
     this.state = validation.create(zone)
@@ -163,6 +166,11 @@ export class Bench {
       info,
       this.#ctx,
     )
+    return this
+  }
+
+  edit(e: Edit): this {
+    validation.onEdit?.(this.state, e, this.#ctx)
     return this
   }
 

@@ -3,6 +3,7 @@
 
 import type { z } from 'zod'
 import type { Operation, ZoneDevice } from '#model/asset.ts'
+import type { Edit, Recalculation } from '#model/edit.ts'
 import type { Interval, MeterDay } from '#model/interval.ts'
 import type { Refusal } from '#model/outcome.ts'
 import type { MeterEvent, Reading } from '#model/reading.ts'
@@ -35,6 +36,8 @@ export interface ValidatorContext<C = unknown> {
   day(day: MeterDay, info: ZoneDevice): void
   /** How often a rule has fired on a local day by now; cumulative. */
   ruleCount?(count: RuleCount): void
+  /** Intervals said before must be read from the store and written anew. */
+  recalculate?(r: Omit<Recalculation, 'zone'>): void
 }
 
 export interface Validator<S = unknown, C = unknown> {
@@ -52,6 +55,8 @@ export interface Validator<S = unknown, C = unknown> {
   /** Every event once (the fold drops repeats), before the detectors see it: clock_set, register_reset, meter_replaced, power_lost ... */
   onEvent?(state: S, event: MeterEvent, info: ZoneDevice, ctx: ValidatorContext<C>): void
   onOperation?(state: S, operation: Operation, ctx: ValidatorContext<C>): void
+  /** Intervals written by a person or calculated anew. */
+  onEdit?(state: S, edit: Edit, ctx: ValidatorContext<C>): void
   /** Every ten seconds of log time. Must be cheap when nothing is due. */
   onTick?(state: S, tick: TickRecord, ctx: ValidatorContext<C>): void
 }
