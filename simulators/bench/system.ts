@@ -105,6 +105,10 @@ export class Service {
     await this.start(portVariable)
   }
 
+  get pid(): number {
+    return this.#child?.pid ?? -1
+  }
+
   /** What is measured begins now. */
   resetMeter(): void {
     this.meter = new Meter(this.#child?.pid as number)
@@ -113,6 +117,14 @@ export class Service {
   async metric(name: string): Promise<number> {
     const text = await (await fetch(`${this.url}/metrics`)).text()
     return Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN)
+  }
+
+  get runs(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.runs) this.#child?.kill(signal)
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
