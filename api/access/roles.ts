@@ -39,6 +39,7 @@ const RULES: readonly (readonly [string, readonly Role[]])[] = [
   // The shift
   ['GET /v1/alarms*', NETWORK],
   ['PUT /v1/alarms/policy', ['engineer']],
+  ['POST /v1/alarms/policy/replay', ['engineer', 'control_room']],
   ['POST /v1/alarms*', ['control_room']],
   // The desk
   ['GET /v1/tickets*', STAFF],

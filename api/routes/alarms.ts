@@ -1,11 +1,12 @@
 // Alarms of the shift: lists, what people do to them, the journal, the report, the rationalisation.
 import { z } from 'zod'
 import { ALARM_ACTIONS, ALARM_STATES, RESPOND_MINUTES, SUPPRESSION_RULES } from '#model/alarm.ts'
-import { FINDING_KINDS, SCOPE_TYPES, SEVERITIES } from '#model/finding.ts'
+import { FINDING_KINDS, type Finding, SCOPE_TYPES, SEVERITIES } from '#model/finding.ts'
 import { DAY_MS, toIso } from '#model/time.ts'
 import { DEFAULT_POLICY, Policy } from '../alarms/policy.ts'
 import { reportOf } from '../alarms/rates.ts'
 import { alarmsByKey, answersIn, callsIn, currentPolicy, journal, policyVersions, savePolicy, shownAlarms } from '../alarms/rows.ts'
+import { callsUnder, compareCalls } from '../alarms/shadow.ts'
 import { viewOf } from '../alarms/state.ts'
 import { type Acted, act } from '../alarms/store.ts'
 import type { ApiDeps, App } from '../app.ts'
@@ -61,6 +62,11 @@ const PolicyOut = z.object({
   policy: Policy,
 })
 
+const CallOut = z.object({ key: z.string(), atMs: z.number(), priority: Priority })
+
+/** Revisions of findings that one replay takes; a storm month is shortened. */
+const REVISIONS_MAX = 50_000
+const LISTED_MAX = 500
 const SHOWN_MAX = 5_000
 const CALLS_MAX = 200_000
 const REPORT_MS_MAX = 92 * DAY_MS
@@ -257,7 +263,7 @@ function report(app: App, { pool, nowMs }: ApiDeps): void {
   )
 }
 
-function rationalisation(app: App, { pool }: ApiDeps): void {
+function rationalisation(app: App, { pool, nowMs }: ApiDeps): void {
   app.get(
     '/v1/alarms/policy',
     {
@@ -301,6 +307,49 @@ function rationalisation(app: App, { pool }: ApiDeps): void {
       if (!(await savePolicy(pool, { ...body, who })))
         throw new Problem(412, 'version_conflict', 'the policy was changed meanwhile; read it again')
       return { version: body.after + 1 }
+    },
+  )
+
+  app.post(
+    '/v1/alarms/policy/replay',
+    {
+      schema: {
+        tags: ['alarms'],
+        summary: 'Replays the findings of the last days under a changed rationalisation; nothing is stored',
+        description: 'Calls that would appear, vanish, or move in time or priority. Suppression by design is left out on both sides.',
+        body: z.object({ days: z.int().min(1).max(30).default(7), policy: Policy }),
+        response: {
+          200: z.object({
+            findings: z.int(),
+            before: z.int(),
+            after: z.int(),
+            appear: z.array(CallOut),
+            vanish: z.array(CallOut),
+            move: z.array(z.object({ before: CallOut, after: CallOut })),
+            same: z.int(),
+            truncated: z.boolean(),
+          }),
+          ...PROBLEMS,
+        },
+      },
+    },
+    async ({ body }) => {
+      const now = nowMs()
+      const { rows } = await pool.query<{ body: Finding }>(
+        'SELECT body FROM finding_history WHERE updated_at > to_timestamp($1::float8 / 1000) ORDER BY updated_at, id, rev LIMIT $2',
+        [now - body.days * DAY_MS, REVISIONS_MAX],
+      )
+      const revisions = rows.map((r) => r.body)
+      const before = callsUnder(await currentPolicy(pool), revisions, now)
+      const after = callsUnder(body.policy, revisions, now)
+      const d = compareCalls(before, after)
+      return {
+        ...{ findings: revisions.length, before: before.length, after: after.length, same: d.same },
+        appear: d.appear.slice(0, LISTED_MAX),
+        vanish: d.vanish.slice(0, LISTED_MAX),
+        move: d.move.slice(0, LISTED_MAX),
+        truncated: revisions.length === REVISIONS_MAX || Math.max(d.appear.length, d.vanish.length, d.move.length) > LISTED_MAX,
+      }
     },
   )
 }

@@ -26,7 +26,10 @@ export function t(key: TextKey, values: Record<string, string | number> = {}): s
 }
 
 /** The text of a key that comes from data; the bare word when the page does not know it yet. */
-export function tData(prefix: 'kind' | 'sub' | 'class' | 'severity' | 'quantity', word: string): string {
+export function tData(
+  prefix: 'kind' | 'sub' | 'class' | 'severity' | 'quantity' | 'state' | 'desk.do' | 'desk.step',
+  word: string,
+): string {
   const key = `${prefix}.${word}`
   return key in TEXTS.en ? t(key as TextKey) : word.replaceAll('_', ' ')
 }

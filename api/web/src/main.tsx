@@ -7,6 +7,8 @@ import { start } from './connection.ts'
 import { language } from './i18n.ts'
 import { followLinks } from './link.ts'
 import './style.css'
+import './styles/room.css'
+import './styles/desk.css'
 import { applyTheme } from './theme.ts'
 
 followLinks()

@@ -1,9 +1,11 @@
 // Every text of the page in English and Chinese. A missing key is a type error.
 
+import { deskEn, deskZh } from './texts/desk.ts'
 import { roomEn, roomZh } from './texts/room.ts'
 
 const en = {
   ...roomEn,
+  ...deskEn,
   'app.title': 'Control room',
   'top.logTime': 'Log time',
   'top.readings': 'readings/s',
@@ -138,6 +140,7 @@ export type TextKey = keyof typeof en
 
 const zh: Record<TextKey, string> = {
   ...roomZh,
+  ...deskZh,
   'app.title': '调度监控中心',
   'top.logTime': '数据时间',
   'top.readings': '读数/秒',

@@ -36,13 +36,21 @@ export async function loadCurve(asset: string, quantity: string, days: number, u
   return { label: asset, quantity, points: a.points, band: a.band, stepMs: a.stepMs, bars: a.kind === 'consumption' }
 }
 
-/** One row an instant and curve: long form, which every tool reads. A cell that a spreadsheet would run is made text. */
+/** Rows as CSV (RFC 4180). A cell that a spreadsheet would run as a formula is made text. */
+export function csvText(rows: readonly (readonly (string | number)[])[]): string {
+  const cell = (v: string | number) =>
+    typeof v === 'number'
+      ? String(v)
+      : /^[=+\-@\t]/.test(v) || /[",\r\n]/.test(v)
+        ? `"${(/^[=+\-@\t]/.test(v) ? `'${v}` : v).replaceAll('"', '""')}"`
+        : v
+  return rows.map((r) => `${r.map(cell).join(',')}\r\n`).join('')
+}
+
+/** One row an instant and curve: long form, which every tool reads. */
 export function csvOf(curves: readonly Curve[]): string {
-  const cell = (text: string) => `"${(/^[=+\-@\t]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`
-  const lines = ['time,asset,quantity,min,mean,max']
-  for (const c of curves)
-    for (const [ms, least, mean, most] of c.points) lines.push([toIso(ms), cell(c.label), c.quantity, least, mean, most].join(','))
-  return `${lines.join('\r\n')}\r\n`
+  const rows = curves.flatMap((c) => c.points.map(([ms, least, mean, most]) => [toIso(ms), c.label, c.quantity, least, mean, most]))
+  return csvText([['time', 'asset', 'quantity', 'min', 'mean', 'max'], ...rows])
 }
 
 export function download(name: string, content: Blob): void {
