@@ -2,5 +2,6 @@
 import type { AnyNetworkDetector } from '../fold.ts'
 import { districtLeak } from './district-leak.ts'
 import { powerSilence } from './power-silence.ts'
+import { substationOutage } from './substation-outage.ts'
 
-export const NETWORK_DETECTORS: readonly AnyNetworkDetector[] = [districtLeak, powerSilence]
+export const NETWORK_DETECTORS: readonly AnyNetworkDetector[] = [districtLeak, powerSilence, substationOutage]

@@ -228,10 +228,19 @@ export function withdrawMeter(s: OutageState, i: number, ctx: Ctx): void {
   s.meters.commsMs[i] = 0
 }
 
+/** The substation that feeds the zone, '' when the registry does not say. */
+export function substationOf(ctx: Ctx): string {
+  const { area } = ctx.zone.def
+  return area?.kind === 'feeder' ? (area.substation ?? '') : ''
+}
+
 /** Tells the second stage that the zone exists and which gateways serve it. */
 export function announce(s: OutageState, ctx: Ctx): void {
   s.announced = true
-  ctx.summarise('power_zone', { gateways: s.gateways.filter((g) => g.members.length > 0).map((g) => ({ id: g.id, zones: g.zones })) })
+  ctx.summarise('power_zone', {
+    substation: substationOf(ctx),
+    gateways: s.gateways.filter((g) => g.members.length > 0).map((g) => ({ id: g.id, zones: g.zones })),
+  })
 }
 
 /** Tells the second stage when the whole zone falls silent without a gasp, and when it is back. */

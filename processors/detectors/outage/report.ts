@@ -3,6 +3,7 @@
 import { type Evidence, type FindingDraft, findingId, type Scope, type Severity } from '#model/finding.ts'
 import { DAY_MS, toIso } from '#model/time.ts'
 import type { DetectorContext } from '../../fold.ts'
+import { substationOf } from './comms.ts'
 import { estimateFor } from './estimate.ts'
 import { isDark, MARGIN_MS } from './interruptions.ts'
 import type { OutageSettings } from './settings.ts'
@@ -60,6 +61,8 @@ export function report(s: OutageState, e: Interruption, tallies: ReadonlyMap<num
   for (const [key, said] of e.said) {
     if (said.withdrawn || keys.has(key)) continue
     said.withdrawn = true
+    if (said.scopeType === 'feeder')
+      tellFeeder(findingId({ kind: 'outage', scope: feederScope(ctx), onsetMs: said.onsetMs }), undefined, s, ctx)
     withdraw({ type: said.scopeType, id: said.scopeId }, said.onsetMs, whyGone(s, e, said.scopeType, said.scopeId), ctx)
   }
   for (const w of wanted) say(s, e, w, tallies, ctx)
@@ -87,7 +90,7 @@ function feederWants(s: OutageState, e: Interruption, ctx: Ctx): Want[] {
   const exact = dark.filter((p) => p.exact)
   const startMs = Math.min(...(exact.length > 0 ? exact : dark).map((p) => p.startMs))
   const endMs = ended(e) ? Math.max(...dark.map((p) => p.endMs)) : 0
-  const scope: Scope = { type: 'feeder', id: ctx.zone.def.zone }
+  const scope = feederScope(ctx)
   const back = dark.filter((p) => p.endMs > 0).length
   const want: Want = {
     scope,
@@ -295,6 +298,23 @@ function say(s: OutageState, e: Interruption, w: Want, tallies: ReadonlyMap<numb
     ...(w.parent === undefined ? {} : { parent: w.parent }),
   }
   ctx.emit(draft)
+  if (w.scope.type === 'feeder') tellFeeder(idOf(e, w), w, s, ctx)
+}
+
+const feederScope = (ctx: Ctx): Scope => ({ type: 'feeder', id: ctx.zone.def.zone })
+
+/** The second stage sees whether the other feeders of the substation are dark too; without `w` it was none. */
+function tellFeeder(finding: string, w: Want | undefined, s: OutageState, ctx: Ctx): void {
+  const substation = substationOf(ctx)
+  if (substation === '') return
+  ctx.summarise('feeder_outage', {
+    substation,
+    finding,
+    withdrawn: w === undefined,
+    startMs: w === undefined ? 0 : Math.round(w.startMs / 1000) * 1000,
+    endMs: w === undefined ? 0 : Math.round(w.endMs / 1000) * 1000,
+    meters: w === undefined ? [] : w.members.map(([i]) => s.meters.ids[i] as string),
+  })
 }
 
 function plannedFor(s: OutageState, w: Want, ctx: Ctx) {
