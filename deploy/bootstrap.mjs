@@ -19,6 +19,7 @@ const COMMANDS = {
   replay: 'simulators/replay-cli.ts',
   import: 'deploy/import-cli.ts',
   bench: 'simulators/bench/main.ts',
+  faults: 'simulators/faults/main.ts',
   migrate: 'deploy/migrate.ts',
   audit: 'deploy/audit-cli.ts',
   doctor: 'deploy/doctor.ts',
