@@ -2,11 +2,12 @@
 // parts that late reads have completed.
 import type { IntervalStatus, Replaced } from '#model/interval.ts'
 import { type Balance, balanceEnergy, ROLE, tally } from './balance.ts'
+import { type ClassProfile, classProfile, classRate } from './class-profile.ts'
 import { addAll, addTo, addToDay, COUNT, type Count, dayByNo, expectedIntervals, FIGURES, NO, NOISE, publishDays, VALUE } from './days.ts'
 import { isTaken, ringPos } from './dedupe.ts'
 import { ACTUAL, type Knowledge, LIKE_DAY, LINEAR, MISSING, OUTAGE, type Shape, shape } from './estimate.ts'
 import { GAPS_MAX, type Gap, intervalsOf, SAID, SAID_REV, unfinished } from './gap.ts'
-import { expectedRate } from './profile.ts'
+import { expectedRate, hourOf } from './profile.ts'
 import { outlet } from './publish.ts'
 import { remember } from './recent.ts'
 import { isOk, step, tidy } from './register.ts'
@@ -161,7 +162,10 @@ function reasonsOf(w: Work, g: Gap, now: { startMs: number; code: number; kind: 
   const cause = g.cause === '' ? 'gap' : g.cause
   if ((now.kind & LINEAR) !== 0) return [cause, 'linear']
   if ((now.kind & LIKE_DAY) === 0) return [cause, 'outage']
-  return [cause, Number.isNaN(balanceRate(w, now.startMs)) ? 'like_day' : 'balance']
+  if (!Number.isNaN(balanceRate(w, now.startMs))) return [cause, 'balance']
+  // Without history of its own a meter is shaped by its class, or, where the class is too small, evenly.
+  const ownShape = (w.t.learnt[w.row] as number) > 0
+  return [cause, ownShape ? 'like_day' : classProfile(w.t, w.row) === undefined ? 'linear' : 'class_profile']
 }
 
 function correctDays(w: Work, g: Gap, days: number[]): void {
@@ -258,6 +262,7 @@ function knowledge(w: Work, g: Gap): Knowledge {
   const { t, row, state } = w
   const supply = state.outages.get(w.info.asset.id)
   const unknown = g.d.some((d) => Number.isNaN(d))
+  let ofClass: ClassProfile | undefined | null = null
   return {
     linearUpToMs: w.s.linearUpToMs,
     wholeMs: wholeMs(w.c),
@@ -265,7 +270,11 @@ function knowledge(w: Work, g: Gap): Knowledge {
       const measured = balanceRate(w, ms)
       if (!Number.isNaN(measured)) return measured
       const day = dayAt(w, ms)
-      return expectedRate(t, row, day, { holiday: isHoliday(state, day.no), ms })
+      const holiday = isHoliday(state, day.no)
+      const rate = expectedRate(t, row, day, { holiday, ms })
+      if (!Number.isNaN(rate)) return rate
+      if (ofClass === null) ofClass = classProfile(t, row)
+      return ofClass === undefined ? Number.NaN : classRate(t, row, ofClass, { weekend: day.weekend || holiday, hour: hourOf(day, ms) })
     },
     powered: supply === undefined ? () => 1 : (fromMs, toMs) => powered(supply, g.t[0] as number, fromMs, toMs),
     before: unknown ? rateBeside(w, g.t[0] as number, -1) : Number.NaN,

@@ -13,7 +13,7 @@ const LEVEL_MS = 48 * HOUR_MS
 /** The level corrects the shape by at most this factor either way. */
 const LEVEL_MAX = 4
 
-function hourOf(day: DayWindow, ms: number): number {
+export function hourOf(day: DayWindow, ms: number): number {
   const h = Math.floor((ms - day.startMs) / HOUR_MS)
   return h < HOURS ? h : HOURS - 1
 }
