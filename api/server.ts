@@ -31,6 +31,7 @@ import { noticesRoutes } from './routes/notices.ts'
 import { outagesRoutes } from './routes/outages.ts'
 import { quarantineRoutes } from './routes/quarantine.ts'
 import { readingsRoutes } from './routes/readings.ts'
+import { reliabilityRoutes } from './routes/reliability.ts'
 import { reportsRoutes } from './routes/reports.ts'
 import { roomRoutes } from './routes/room.ts'
 import { sessionRoutes } from './routes/session.ts'
@@ -84,6 +85,7 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
   tmf621HubRoutes(app, deps)
   ticketDeskRoutes(app, deps)
   reportsRoutes(app, deps)
+  reliabilityRoutes(app, deps)
   noticesRoutes(app, deps)
   outagesRoutes(app, deps)
   deskRoutes(app, deps)

@@ -54,6 +54,7 @@ const RULES: readonly (readonly [string, readonly Role[]])[] = [
   ['POST /v1/notices*', DESK],
   ['GET /v1/outages', STAFF],
   ['GET /v1/kpis', STAFF],
+  ['GET /v1/reliability*', STAFF],
   ['GET /v1/scorecard*', STAFF],
   ['GET /v1/desk*', STAFF],
   ['GET /v1/callbacks', STAFF],
