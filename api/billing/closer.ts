@@ -44,7 +44,7 @@ export async function closeDue(deps: CloserDeps, nowMs: number, batches = 50): P
   const result: CloseResult = { closed: 0, done: [], more: false, problems: [] }
   for (let i = 0; i < batches; i++) {
     // What was stored before the period was due belongs in the feed, and so in the bill.
-    while ((await publishPending(deps.pool)).looked > 0);
+    while ((await publishPending(deps.pool, { wait: true })).looked > 0);
     const step = await tx(deps.pool, (client) => closeBatch(client, deps, nowMs))
     result.closed += step.closed
     result.problems.push(...step.problems)

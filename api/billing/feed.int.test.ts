@@ -103,13 +103,13 @@ describe('order', () => {
     }
     // Publishers of other processes, one of which dies again and again in the middle.
     const publish = async () => {
-      while (writing > 0) await publishPending(api.pool, 13)
+      while (writing > 0) await publishPending(api.pool, { batch: 13 })
     }
     const dying = async () => {
       while (writing > 0) {
         const pool = createPool({ url: space.postgresUrl, log: silentLog, max: 1 })
         const { rows } = await pool.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
-        const work = publishPending(pool, 50).catch(() => undefined)
+        const work = publishPending(pool, { batch: 50 }).catch(() => undefined)
         await api.pool.query('SELECT pg_sleep(0.002)')
         await api.pool.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
         await work

@@ -40,6 +40,12 @@ async function billedIn(db: Queryable, meters: readonly string[], period: Billin
   return rows.map(dayOf)
 }
 
+/** What a document was made of. */
+export async function billedDaysOf(db: Queryable, facts: PeriodFacts): Promise<BilledDay[]> {
+  const meters = [...new Set(facts.registers.map((r) => r.meter))].sort()
+  return (await billedIn(db, meters, facts.period)).filter(ofCommodity(facts.commodity))
+}
+
 export async function saveBilled(db: Queryable, period: BillingPeriod, days: readonly BilledDay[]): Promise<void> {
   if (days.length === 0) return
   await db.query(
@@ -76,7 +82,7 @@ export async function loadInput(db: Queryable, facts: PeriodFacts): Promise<Peri
   const meters = [...new Set(facts.registers.map((r) => r.meter))].sort()
   const mine = ofCommodity(facts.commodity)
   const tariff = await tariffAt(db, facts)
-  const billed = (await billedIn(db, meters, period)).filter(mine)
+  const billed = await billedDaysOf(db, facts)
   const from = tariff === null ? period.from : countsFrom(tariff, period.from)
   const earlier = (await billedUpTo(db, { meters, from, to: period.from, period, with: true })).filter(mine)
   const changed = billed.filter((d) => d.date < period.from)

@@ -38,13 +38,18 @@ interface PendingRow extends Omit<PendingDay, 'key' | 'gate' | 'daySeq'> {
 const keyOf = (d: { meter: string; quantity: string; channel: string; date: string }) =>
   JSON.stringify([d.meter, d.quantity, d.channel, d.date])
 
-/** Publishes or holds the oldest pending days. Does nothing while another process is at it: then they are in its hands. */
-export async function publishPending(pool: Pool, batch = PUBLISH_BATCH): Promise<Published> {
+/**
+ * Publishes or holds the oldest pending days. Does nothing while another process is at it, as they are in its hands then, unless it is
+ * told to `wait` for its turn: closing must not overtake what is being published.
+ */
+export async function publishPending(pool: Pool, how: { batch?: number; wait?: boolean } = {}): Promise<Published> {
+  const { batch = PUBLISH_BATCH, wait = false } = how
   // Asked outside of a transaction: most of the time there is nothing to do.
   const { rows: waiting } = await pool.query('SELECT 1 FROM billing_pending LIMIT 1')
   if (waiting.length === 0) return NOTHING
   return tx(pool, async (client) => {
-    if (!(await lock(client))) return NOTHING
+    if (wait) await client.query('SELECT pg_advisory_xact_lock($1)', [PUBLISH_LOCK])
+    else if (!(await lock(client))) return NOTHING
     const { rows } = await client.query<PendingRow>(
       `SELECT d.feed_seq AS day_seq, d.meter, d.quantity, d.channel, to_char(d.date, 'YYYY-MM-DD') AS date, d.rev, d.actual, d.estimated,
          d.missing, d.edited, d.decided_at, ${CLASS_OF} AS class

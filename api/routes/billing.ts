@@ -9,6 +9,7 @@ import { Problem } from '../problem.ts'
 import { type FeedItem, type FeedRange, feedPage, nextRange } from '../queries/consumption.ts'
 import { readCursor, writeCursor } from '../queries/cursor.ts'
 import { limit } from '../queries/params.ts'
+import { billingExplainRoutes } from './billing-explain.ts'
 import { billingGatesRoutes } from './billing-gates.ts'
 import { billingPeriodsRoutes } from './billing-periods.ts'
 import { PROBLEMS } from './schemas.ts'
@@ -51,6 +52,7 @@ export function billingRoutes(app: App, deps: ApiDeps): void {
   const { pool } = deps
   billingGatesRoutes(app, deps)
   billingPeriodsRoutes(app, deps)
+  billingExplainRoutes(app, deps)
   app.get(
     '/v1/billing/consumption',
     {
