@@ -65,10 +65,11 @@ function channelIs(channel: string): string {
   return channel === '' ? "(channel = '' OR channel IS NULL)" : `channel = ${literal(channel)}`
 }
 
-export interface StoredInterval extends Omit<Interval, 'startMs' | 'endMs' | 'meter'> {
+export interface StoredInterval extends Omit<Interval, 'startMs' | 'endMs' | 'meter' | 'was'> {
   start: string
   end: string
   zone: string
+  was: { value: number | null; status: IntervalStatus; why: string } | null
 }
 
 /** Every revision, in order of time and revision. */
@@ -77,13 +78,15 @@ export async function intervals(
   q: { meter: string; quantity?: string | undefined; channel?: string | undefined; range: Range; limit: number },
 ): Promise<StoredInterval[]> {
   const { dataset } = await questdb.exec(
-    `SELECT start, quantity, channel, "end", value, status, reasons, rev, zone FROM '${prefix}intervals' WHERE ${where([
-      `meter = ${literal(q.meter)}`,
-      q.quantity === undefined ? undefined : `quantity = ${literal(q.quantity)}`,
-      q.channel === undefined ? undefined : channelIs(q.channel),
-      `start >= ${timeLiteral(q.range.fromMs)}`,
-      `start < ${timeLiteral(q.range.toMs)}`,
-    ])} ORDER BY start, quantity, channel, rev LIMIT ${Math.trunc(q.limit) + 1}`,
+    `SELECT start, quantity, channel, "end", value, status, reasons, rev, zone, before, before_status, why FROM '${prefix}intervals' WHERE ${where(
+      [
+        `meter = ${literal(q.meter)}`,
+        q.quantity === undefined ? undefined : `quantity = ${literal(q.quantity)}`,
+        q.channel === undefined ? undefined : channelIs(q.channel),
+        `start >= ${timeLiteral(q.range.fromMs)}`,
+        `start < ${timeLiteral(q.range.toMs)}`,
+      ],
+    )} ORDER BY start, quantity, channel, rev LIMIT ${Math.trunc(q.limit) + 1}`,
   )
   return dataset.map((r) => ({
     start: iso(r[0]),
@@ -95,7 +98,14 @@ export async function intervals(
     reasons: list(r[6]),
     rev: r[7] as number,
     zone: (r[8] as string | null) ?? '',
+    was: replaced(r[9], r[10], r[11]),
   }))
+}
+
+/** What a revision replaces; null for a first one. */
+function replaced(value: unknown, status: unknown, why: unknown): StoredInterval['was'] {
+  if (typeof why !== 'string' || why === '') return null
+  return { value: (value as number | null) ?? null, status: status as IntervalStatus, why }
 }
 
 /** Only the newest revision of each interval, in the order given. */

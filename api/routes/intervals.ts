@@ -18,6 +18,10 @@ const Interval = z.object({
   reasons: z.array(z.string()),
   rev: z.int(),
   zone: z.string(),
+  was: z
+    .object({ value: z.number().nullable(), status: z.enum(INTERVAL_STATUSES), why: z.string() })
+    .nullable()
+    .describe('What a later revision replaces, and why'),
 })
 const RANGE_MS_MAX = 400 * DAY_MS
 
