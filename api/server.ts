@@ -23,6 +23,7 @@ import { deskRoutes } from './routes/desk.ts'
 import { devicesRoutes } from './routes/devices.ts'
 import { findingsRoutes } from './routes/findings.ts'
 import { healthRoutes } from './routes/health.ts'
+import { intervalEditsRoutes } from './routes/interval-edits.ts'
 import { intervalsRoutes } from './routes/intervals.ts'
 import { kpisRoutes } from './routes/kpis.ts'
 import { ledgerRoutes } from './routes/ledger.ts'
@@ -40,6 +41,7 @@ import { ticketDeskRoutes } from './routes/ticket-desk.ts'
 import { ticketsRoutes } from './routes/tickets.ts'
 import { tmf621Routes } from './routes/tmf621.ts'
 import { tmf621HubRoutes } from './routes/tmf621-hub.ts'
+import { validationRoutes } from './routes/validation.ts'
 import { webRoutes } from './routes/web.ts'
 
 export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'ready'>): Promise<App> {
@@ -77,6 +79,8 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
   assetsRoutes(app, deps)
   readingsRoutes(app, deps)
   intervalsRoutes(app, deps)
+  intervalEditsRoutes(app, deps)
+  validationRoutes(app, deps)
   findingsRoutes(app, deps)
   alarmsRoutes(app, deps)
   roomRoutes(app, deps)

@@ -31,6 +31,7 @@ const RULES: readonly (readonly [string, readonly Role[]])[] = [
   ['GET /v1/readings', STAFF],
   ['GET /v1/intervals*', STAFF],
   ['POST /v1/intervals*', ['billing']],
+  ['GET /v1/validation*', STAFF],
   ['GET /v1/findings*', STAFF],
   ['GET /v1/trends', STAFF],
   ['GET /v1/search', STAFF],
