@@ -3,6 +3,7 @@
 import type { AssetFeature } from '#model/asset.ts'
 import type { LiveEventName, LiveEvents } from '#model/live-events.ts'
 import {
+  added,
   alarms,
   assets,
   badValues,
@@ -82,9 +83,17 @@ export async function signIn(token: string): Promise<boolean> {
   return response.ok
 }
 
+/** The newest log time heard. It is shown twice a second at most: every age on the page is drawn anew with it. */
+let heardMs = 0
+function heardTime(ms: number): void {
+  heardMs = Math.max(heardMs, ms)
+  if (nowMs.peek() === 0) nowMs.value = heardMs
+}
+
 const handlers: { [K in LiveEventName]: (data: LiveEvents[K]) => void } = {
   snapshot(s) {
     if (wasLost) say('conn.resumedAnew')
+    heardMs = s.nowMs
     nowMs.value = s.nowMs
     badValues.value = 0
     mergeValues(s.values, true)
@@ -96,7 +105,7 @@ const handlers: { [K in LiveEventName]: (data: LiveEvents[K]) => void } = {
     speed.value = s.status.speed
   },
   values(v) {
-    nowMs.value = Math.max(nowMs.value, v.nowMs)
+    heardTime(v.nowMs)
     mergeValues(v.values, false)
   },
   finding: mergeFinding,
@@ -108,11 +117,11 @@ const handlers: { [K in LiveEventName]: (data: LiveEvents[K]) => void } = {
   status(s) {
     status.value = s
     speed.value = s.speed
-    nowMs.value = Math.max(nowMs.value, s.nowMs)
+    heardTime(s.nowMs)
   },
   clock(c) {
     speed.value = c.speed
-    nowMs.value = Math.max(nowMs.value, c.nowMs)
+    heardTime(c.nowMs)
   },
   bye(b) {
     if (b.reason === 'token_expired') connection.value = 'signed_out'
@@ -152,6 +161,7 @@ function watch(): void {
     lostSinceMs.value = silent
     return
   }
+  if (heardMs > nowMs.peek()) nowMs.value = heardMs
   if (nowMs.peek() !== logSeenMs) {
     logSeenMs = nowMs.peek()
     logMovedAt = now
@@ -181,20 +191,54 @@ const DRAWN = new Set(['pressure_sensor', 'level_sensor', 'pump_sensor', 'flow_m
 
 let registryLoaded = false
 
+/** The network first, in one go: with it the map means something. Meters and junctions follow in parts. */
+const FIRST_KINDS =
+  'dma,pipe,valve,pump,tank,reservoir,pressure_sensor,level_sensor,pump_sensor,flow_meter,substation,feeder,transformer,gateway,crew'
+const LATER_KINDS = 'water_meter,electric_meter,junction'
+/** Small enough to be read in less time than anybody notices. */
+const PART = 5_000
+
+interface RegistryPart {
+  features: AssetFeature[]
+  timezone?: string
+  next: string | null
+}
+
 async function loadRegistry(): Promise<void> {
-  const collection = await get<{ features: AssetFeature[]; timezone?: string }>('/v1/assets')
   const byId = new Map<string, AssetFeature>()
-  let twice = 0
-  let noPlace = 0
-  for (const f of collection.features) {
-    if (byId.has(f.properties.id)) twice += 1
-    else byId.set(f.properties.id, f)
-    if (f.geometry === null && DRAWN.has(f.properties.kind)) noPlace += 1
+  const take = async (kinds: string): Promise<{ noPlace: number; twice: number }> => {
+    const problems = { noPlace: 0, twice: 0 }
+    const seen = new Set<string>()
+    let cursor: string | null = null
+    do {
+      const query = new URLSearchParams({ kind: kinds, limit: String(PART), ...(cursor === null ? {} : { cursor }) })
+      const part: RegistryPart = await get<RegistryPart>(`/v1/assets?${query}`)
+      for (const f of part.features) {
+        if (seen.has(f.properties.id)) problems.twice += 1
+        seen.add(f.properties.id)
+        if (!byId.has(f.properties.id)) byId.set(f.properties.id, f)
+        if (f.geometry === null && DRAWN.has(f.properties.kind)) problems.noPlace += 1
+      }
+      if (part.timezone !== undefined) timezone.value = part.timezone
+      cursor = part.next
+      assets.value = byId
+      added.value = part.features
+      await new Promise((done) => setTimeout(done, 0))
+    } while (cursor !== null)
+    return problems
   }
-  registryProblems.value = { noPlace, twice }
-  assets.value = byId
-  if (collection.timezone !== undefined) timezone.value = collection.timezone
+  const first = await take(FIRST_KINDS)
   registryLoaded = true
+  const later = async (): Promise<void> => {
+    try {
+      const more = await take(LATER_KINDS)
+      registryProblems.value = { noPlace: first.noPlace + more.noPlace, twice: first.twice + more.twice }
+    } catch (error) {
+      console.warn('meters not loaded, trying again:', error)
+      setTimeout(() => void later(), RECONNECT_MS)
+    }
+  }
+  void later()
 }
 
 /** Loads the registry and follows the stream until the page closes. */

@@ -42,8 +42,9 @@ export const badValues = signal(0)
 /** Said for a moment after the connection came back: with nothing missed, or loaded anew. */
 export const resumed = signal<'' | 'conn.resumed' | 'conn.resumedAnew'>('')
 
-/** Registry features by id. */
+/** Registry features by id. The same map grows while parts of the registry arrive; `added` tells of each part. */
 export const assets = signal<ReadonlyMap<string, AssetFeature>>(new Map())
+export const added = signal<readonly AssetFeature[]>([])
 
 /** Latest values: asset -> `quantity` or `quantity/channel` -> value. Not a signal: 5,000 changes a second would re-render panels. */
 export const values = new Map<string, Map<string, Value>>()

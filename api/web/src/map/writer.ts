@@ -8,17 +8,19 @@ import type { AssetFeature } from '#model/asset.ts'
 import type { Finding } from '#model/finding.ts'
 import type { CrewView } from '#model/live-events.ts'
 import { route } from '../router.ts'
-import { assets, crews, isStale, mapPlace, onValues, playback, selected, shownFindings, shownValues, traced } from '../store.ts'
+import { added, assets, crews, isStale, mapPlace, onValues, playback, selected, shownFindings, shownValues, traced } from '../store.ts'
 import { colours } from '../theme.ts'
 import { hiddenLayers, LAYER_GROUPS, LAYERS_OF, type LayerGroup, surface } from './choices.ts'
 import { centre, concerned, crewFeatures, fixedProps, incidentFeatures, liveProps, type Props, sourceOf } from './features.ts'
 import { crewIcon, flowMeterIcon, ICON_RATIO, incidentIcon, transformerIcon } from './icons.ts'
-import { CLICKABLE, SOURCES, type SourceName, styleOf } from './style.ts'
+import { CLICKABLE, type SourceName, styleOf } from './style.ts'
 import { type Gauge, gridOf, isolineFeatures, surfaceFeatures } from './surface.ts'
 
 setWorkerUrl(new URL(workerUrl, location.href).href)
 
 const FLUSH_MS = 250
+/** Assets added to the map in one turn. */
+const PIECE = 2_000
 const STALE_SWEEP_MS = 5000
 const SURFACE_MS = 5000
 /** Between lines of equal pressure. */
@@ -33,6 +35,7 @@ export class MapWriter {
   private ready = false
   private fitted = false
   private surfaceDue = false
+  private extent: [number, number, number, number] = [180, 90, -180, -90]
   private readonly timers: ReturnType<typeof setInterval>[] = []
   private readonly stops: (() => void)[] = []
 
@@ -83,7 +86,8 @@ export class MapWriter {
         this.map.setStyle(styleOf(c), { diff: false })
         this.map.once('style.load', () => {
           this.drawIcons()
-          this.loadRegistry(assets.peek())
+          this.shown.clear()
+          this.addAssets([...assets.peek().values()])
           this.showFindings(shownFindings.peek())
           this.showCrews([...crews.peek().values()])
           this.showSelection(selected.peek())
@@ -92,8 +96,12 @@ export class MapWriter {
           for (const group of LAYER_GROUPS) this.showLayers(group, !hiddenLayers.peek().has(group))
         })
       }),
-      effect(() => this.loadRegistry(assets.value)),
-      effect(() => this.showFindings(shownFindings.value)),
+      effect(() => this.addAssets(added.value)),
+      effect(() => {
+        // What a finding concerns may come with a later part of the registry.
+        void added.value
+        this.showFindings(shownFindings.value)
+      }),
       effect(() => {
         // Another time: everything that has values is looked at anew.
         void (playback.value === null)
@@ -144,39 +152,50 @@ export class MapWriter {
     for (const s of ['critical', 'major', 'minor', 'warning'] as const) put(`incident-${s}`, incidentIcon(s, c[s], c.ground))
   }
 
-  private loadRegistry(all: ReadonlyMap<string, AssetFeature>): void {
-    const by = new Map<SourceName, Feature[]>(SOURCES.map((s) => [s, []]))
-    this.shown.clear()
-    let west = 180
-    let south = 90
-    let east = -180
-    let north = -90
-    for (const [id, f] of all) {
+  /** Adds assets in pieces, a piece a turn, so that a registry of any size never holds up the page. */
+  private addAssets(list: readonly AssetFeature[]): void {
+    if (this.shown.size === 0) this.addPiece([...assets.peek().values()], 0)
+    else this.addPiece(list, 0)
+  }
+
+  private addPiece(list: readonly AssetFeature[], from: number): void {
+    const by = new Map<SourceName, Feature[]>()
+    for (const f of list.slice(from, from + PIECE)) {
+      const { id } = f.properties
       const source = sourceOf(f)
-      if (source === undefined) continue
+      if (source === undefined || this.shown.has(id)) continue
       const props = { ...fixedProps(f), ...this.propsOf(id, f) }
       this.shown.set(id, props)
-      by.get(source)?.push({ type: 'Feature', geometry: f.geometry as Geometry, properties: props })
-      const at = centre(f)
-      if (at !== undefined) {
-        west = Math.min(west, at[0])
-        east = Math.max(east, at[0])
-        south = Math.min(south, at[1])
-        north = Math.max(north, at[1])
-      }
+      const features = by.get(source) ?? []
+      features.push({ type: 'Feature', geometry: f.geometry as Geometry, properties: props })
+      by.set(source, features)
+      this.extend(centre(f))
     }
-    for (const [name, features] of by) {
-      if (name !== 'incidents' && name !== 'crews') this.source(name)?.setData({ type: 'FeatureCollection', features })
-    }
-    if (!this.fitted && east >= west) {
-      this.fitted = true
-      const place = placeOfLink()
-      if (place !== undefined) {
-        this.map.jumpTo(place)
-        return
-      }
-      this.map.fitBounds([west, south, east, north], { padding: 48, animate: false })
-    }
+    for (const [name, add] of by) this.update(name, { add })
+    if (from + PIECE < list.length) setTimeout(() => this.addPiece(list, from + PIECE), 0)
+    else this.fit()
+  }
+
+  private extend(at: [number, number] | undefined): void {
+    if (at === undefined) return
+    const e = this.extent
+    this.extent = [Math.min(e[0], at[0]), Math.min(e[1], at[1]), Math.max(e[2], at[0]), Math.max(e[3], at[1])]
+  }
+
+  /** Once: where the link says, else the whole network. */
+  private fit(): void {
+    const [west, south, east, north] = this.extent
+    if (this.fitted || east < west) return
+    this.fitted = true
+    const place = placeOfLink()
+    if (place !== undefined) this.map.jumpTo(place)
+    else this.map.fitBounds([west, south, east, north], { padding: 48, animate: false })
+  }
+
+  private update(name: SourceName, diff: GeoJSONSourceDiff): void {
+    this.source(name)
+      ?.updateData(diff)
+      .catch((error: unknown) => console.error(`map source ${name}:`, error))
   }
 
   private propsOf(id: string, f: AssetFeature): Props {
@@ -281,11 +300,7 @@ export class MapWriter {
       diff.update?.push({ id, addOrUpdateProperties: changes })
     }
     this.dirty.clear()
-    for (const [name, diff] of diffs) {
-      this.source(name)
-        ?.updateData(diff)
-        .catch((error: unknown) => console.error(`map source ${name}:`, error))
-    }
+    for (const [name, diff] of diffs) this.update(name, diff)
   }
 }
 
