@@ -149,3 +149,63 @@ describe('the account page', () => {
     expect(T0).toBe(TODAY_MS)
   })
 })
+
+describe('for those who decide', () => {
+  it('adds up what goes wrong, with its worth by the tariffs', async () => {
+    const a = await json(await api.get('/v1/analytics?from=2026-02-01T00:00:00Z&to=2026-03-01T11:00:00Z'))
+    expect(a).toMatchObject({ currency: 'CNY', prices: { m3: 5, kwh: null }, complete: true })
+    expect(a.byCause.map((g: { key: string; count: number }) => [g.key, g.count])).toEqual(
+      expect.arrayContaining([
+        ['customer_leak', 1],
+        ['abnormal_usage.bypass', 1],
+      ]),
+    )
+    expect(a.bySegment).toMatchObject([{ key: 'general', count: 2 }])
+    expect(a.series.at(-1).counts).toEqual({ customer_leak: 1, 'abnormal_usage.bypass': 1 })
+    expect((await api.get('/v1/analytics?from=2020-01-01T00:00:00Z')).status).toBe(400)
+  })
+
+  it('names what does not fit together', async () => {
+    const { pool } = api
+    await pool.query("INSERT INTO accounts (account, tariff_power) VALUES ('LONELY', 'no-such-tariff')")
+    await pool.query("INSERT INTO assets (id, kind, properties) VALUES ('W-X', 'water_meter', $1)", [
+      JSON.stringify({ id: 'W-X', kind: 'water_meter', dma: 'A', gateway: 'G' }),
+    ])
+    await pool.query("INSERT INTO tariffs (code, commodity, body, valid, updated_by) VALUES ('twice', 'water', $1, false, 'import')", [
+      JSON.stringify({
+        ...BEIJING_WATER,
+        code: 'twice',
+        versions: [BEIJING_WATER.versions[0], { ...BEIJING_WATER.versions[0], validFrom: '2020-01-01' }],
+      }),
+    ])
+    await pool.query(
+      "INSERT INTO meter_days (meter, quantity, date, rev, value, actual, estimated, missing, zone, decided_at) VALUES ('W-1', 'water_volume_m3', '2031-01-01', 1, 1, 24, 0, 0, 'A', now())",
+    )
+    const list = await json(await api.get('/v1/data-quality'))
+    const lines = list.items.map((i: Record<string, string>) => `${i.check} ${i.subject} ${i.field}: ${i.message}`)
+    for (const line of [
+      'account_without_meter LONELY account: no meter names this account: nothing can be billed to it',
+      'account_tariff_unknown LONELY tariff_water, tariff_power: its tariff no-such-tariff is not defined',
+      'meter_without_account W-X account: a customer meter without an account: its use cannot be billed to anybody',
+      'tariff_not_valid twice versions.0.validUntil: overlaps the next version: this one has no end, the next begins 2020-01-01',
+      'consumption_in_future W-1 date: has consumption of 2031-01-01, a day that has not come yet: its clock, or that of the log, was wrong',
+      'meter_without_data W-X date: has never had a day of consumption',
+    ])
+      expect(lines).toContain(line)
+    expect(list.counts).toMatchObject({ account_without_meter: 1, meter_without_account: 1, tariff_not_valid: 1, meter_gateway_unknown: 9 })
+    const one = await json(await api.get('/v1/data-quality?check=tariff_not_valid'))
+    expect(one.items).toHaveLength(1)
+  })
+
+  it('finds the large users, and leaves what a person has chosen', async () => {
+    await api.pool.query("UPDATE meter_days SET value = 20 WHERE meter IN ('W-1', 'W-2') AND date < '2030-01-01'")
+    const put = await json(await api.send('PUT', '/v1/accounts/segments'))
+    expect(put).toEqual({ seen: 9, changed: ['C-2'] })
+    const { accounts } = await json(await api.get('/v1/accounts/segments'))
+    expect(accounts.slice(1, 3)).toEqual([
+      { account: 'C-1', imported: 'general', segment: 'vulnerable', reason: 'chosen', kwhYear: 0, m3Year: 7300 },
+      { account: 'C-2', imported: 'general', segment: 'large', reason: 'large_water', kwhYear: 0, m3Year: 7300 },
+    ])
+    expect((await json(await api.send('PUT', '/v1/accounts/segments'))).changed).toEqual([])
+  })
+})

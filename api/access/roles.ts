@@ -33,6 +33,8 @@ const RULES: readonly (readonly [string, readonly Role[]])[] = [
   ['POST /v1/intervals*', ['billing']],
   ['GET /v1/validation*', STAFF],
   ['GET /v1/findings*', STAFF],
+  ['GET /v1/analytics', STAFF],
+  ['GET /v1/data-quality', STAFF],
   ['GET /v1/trends', STAFF],
   ['GET /v1/search', STAFF],
   ['GET /v1/boards*', STAFF],

@@ -45,12 +45,8 @@ function time(iso: string, timezone: string, withDate = true): string {
 }
 
 function dayName(date: string, weekday = true): string {
-  const format = {
-    timeZone: 'UTC',
-    day: 'numeric',
-    month: weekday ? 'short' : 'numeric',
-    ...(weekday ? { weekday: 'short' } : {}),
-  } as const
+  const format: Intl.DateTimeFormatOptions = { timeZone: 'UTC', day: 'numeric', month: weekday ? 'short' : 'numeric' }
+  if (weekday) format.weekday = 'short'
   return new Intl.DateTimeFormat(locale(), format).format(new Date(`${date}T00:00:00Z`))
 }
 
