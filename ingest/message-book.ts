@@ -111,6 +111,11 @@ export class MessageBook {
     return entry
   }
 
+  /** Whether there is something to take. */
+  changed(): boolean {
+    return this.#dirty.size > 0
+  }
+
   /** Entries that changed since they were last taken; undefined when none did. */
   take(): BookEntry[] | undefined {
     if (this.#dirty.size === 0) return undefined

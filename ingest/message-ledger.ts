@@ -7,7 +7,8 @@ import type { Log } from '#runtime/log.ts'
 import type { Pool } from '#runtime/postgres.ts'
 import { type BookEntry, type Delivery, MessageBook } from './message-book.ts'
 
-const SAVE_MS_MAX = 2_000
+/** A database that does not answer for so long is away: until it writes again nobody waits for it. */
+const SAVE_MS_MAX = 10_000
 const RETRY_MS = 1_000
 /** Counters go on from the last entry of each gateway within this time. */
 const RESTORE_MS = 48 * HOUR_MS
@@ -47,7 +48,9 @@ class KeptLedger implements MessageLedger {
   readonly #o: MessageLedgerOptions
   readonly #book: MessageBook
   #writing: Promise<void> | undefined
+  #next: Promise<void> | undefined
   #closed = false
+  #away = false
 
   constructor(options: MessageLedgerOptions, book: MessageBook) {
     this.#o = options
@@ -59,30 +62,46 @@ class KeptLedger implements MessageLedger {
   }
 
   saved(): Promise<void> | undefined {
-    const before = this.#writing
+    // One write at a time, and one that waits for it: it takes everything that was counted until it begins.
+    if (this.#book.changed()) this.#next ??= this.#after(this.#writing)
+    const work = this.#next ?? this.#writing
+    return work === undefined ? undefined : this.#limited(work)
+  }
+
+  async #after(before: Promise<void> | undefined): Promise<void> {
+    await before
+    this.#next = undefined
     const entries = this.#book.take()
-    if (entries === undefined) return before === undefined ? undefined : this.#limited(before)
-    // Copies: counting goes on while they are written.
-    const copies = entries.map((e) => ({ ...e, ranges: [...e.ranges] }))
-    const writing = (before ?? Promise.resolve()).then(() => this.#write(entries, copies))
-    const tracked: Promise<void> = writing.finally(() => {
-      if (this.#writing === tracked) this.#writing = undefined
+    if (entries === undefined) return
+    const writing: Promise<void> = this.#write(entries).finally(() => {
+      if (this.#writing === writing) this.#writing = undefined
     })
-    this.#writing = tracked
-    return this.#limited(tracked)
+    this.#writing = writing
+    await writing
   }
 
-  #limited(work: Promise<void>): Promise<void> {
-    return Promise.race([work, sleep(SAVE_MS_MAX, undefined, { ref: false })])
+  #limited(work: Promise<void>): Promise<void> | undefined {
+    if (this.#away) return undefined
+    const waiting = new AbortController()
+    const late = sleep(SAVE_MS_MAX, undefined, { ref: false, signal: waiting.signal }).then(
+      () => {
+        this.#away = true
+        this.#o.log.warn('the book of messages waits for the database; messages are acknowledged without it')
+      },
+      () => undefined, // Written in time.
+    )
+    return Promise.race([work.finally(() => waiting.abort()), late])
   }
 
-  async #write(entries: readonly BookEntry[], copies: readonly BookEntry[]): Promise<void> {
+  async #write(entries: readonly BookEntry[]): Promise<void> {
     try {
-      await write(this.#o, copies)
+      await write(this.#o, entries)
+      this.#away = false
     } catch (error) {
       this.#o.log.warn({ error: (error as Error).message }, 'cannot write the book of messages now')
       this.#book.putBack(entries)
       // The next batch writes them; with the database away for long it must not ask at each.
+      this.#away = true
       if (!this.#closed) await sleep(RETRY_MS)
     }
   }

@@ -67,6 +67,8 @@ export class Pipeline {
   readonly #offline = new Set<string>()
   /** What comes back from quarantine, by whoever waits until Kafka has it. */
   #releases: { write: Release; done: () => void }[] = []
+  #placeMs = 0
+  #place = 0
   #queue: MqttMessage[] = []
   #head = 0
   #wake: (() => void) | undefined
@@ -277,7 +279,12 @@ export class Pipeline {
       redelivered,
       refused: disposition === 'quarantine' || disposition === 'reject',
     })
-    const inbound = { topic, payload, retained, redelivered, receivedAtMs, ...found }
+    if (receivedAtMs === this.#placeMs) this.#place += 1
+    else {
+      this.#placeMs = receivedAtMs
+      this.#place = 0
+    }
+    const inbound = { topic, payload, retained, redelivered, receivedAtMs, place: this.#place, ...found }
     try {
       metrics.readings(route(inbound, registry.view, batch))
     } catch (error) {

@@ -17,6 +17,8 @@ export interface Origin {
   receivedAtMs: number
   /** -1 when the gateway does not count. */
   seq: number
+  /** Place among the messages of the same time of receipt. */
+  place?: number
   redelivered: boolean
 }
 
@@ -38,7 +40,7 @@ export interface Refused {
  */
 export function quarantineEntry(origin: Origin, r: Refused): QuarantineEntry {
   const kept = keep(r.payload === undefined ? origin.payload : Buffer.from(r.payload, 'utf8'))
-  const message = origin.seq >= 0 ? `s${origin.seq}` : `t${origin.receivedAtMs}`
+  const message = origin.seq >= 0 ? `s${origin.seq}` : `t${origin.receivedAtMs}.${origin.place ?? 0}`
   const id = hash('sha256', JSON.stringify([origin.gateway, origin.topic, message, r.index, r.reason, kept.payload]), 'hex').slice(0, 32)
   return {
     id,

@@ -62,7 +62,7 @@ interface Held {
 function inboundOf(entry: ReleaseEntry, decode: Decode): Inbound {
   const { topic, gateway, receivedAtMs, redelivered, vouched, mended } = entry
   const payload = mended === null ? Buffer.from(entry.payload, entry.encoding) : Buffer.from(mended, 'utf8')
-  const base = { topic, payload, retained: false, redelivered, receivedAtMs }
+  const base = { topic, payload, retained: false, redelivered, receivedAtMs, place: 0 }
   const identity = vouched ? 'device' : decode.identityOf(topic, gateway, entry.format)
   if (entry.truncated && mended === null) {
     const decoded = refused('too_large', 'only its beginning was kept: it can be released with a mended payload only', payload)

@@ -42,6 +42,8 @@ export interface RouteSink {
 
 export interface Inbound extends RawMessage, DecodedMessage {
   redelivered: boolean
+  /** Place among the messages of the same time of receipt: tells those apart that carry no number. */
+  place?: number
 }
 
 /** Sends every entry of a message to its zones or to quarantine. Returns how many readings went to a zone. */
@@ -93,6 +95,7 @@ function refusalsOf(message: Inbound, sink: RouteSink): Refuse {
     format: message.format,
     receivedAtMs: message.receivedAtMs,
     seq: message.decoded.seq,
+    place: message.place ?? 0,
     redelivered: message.redelivered,
   }
   return (refused) => sink.quarantine(quarantineEntry(origin, refused))

@@ -149,7 +149,7 @@ async function run(total: number, seed: number, dir: string): Promise<boolean> {
     name: 'ingest',
     entry: 'ingest/main.ts',
     dir,
-    env: { ...servers.env, LOG_LEVEL: 'fatal', METERSTREAM_CLOCK: 'wall' },
+    env: { ...servers.env, LOG_LEVEL: 'error', METERSTREAM_CLOCK: 'wall' },
     profile: false,
   })
   try {
