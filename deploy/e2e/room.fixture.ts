@@ -43,7 +43,10 @@ export interface RoomOptions {
 }
 
 const NOW = Date.parse('2026-03-18T21:30:00Z')
-const STEP_MS = 15 * MINUTE_MS
+/** Of the last day, and of the days before it. */
+const STEP_MS = 5 * MINUTE_MS
+const OLD_STEP_MS = 15 * MINUTE_MS
+const FINE_MS = 26 * HOUR_MS
 const WEB = fileURLToPath(new URL('../../api/web/dist/', import.meta.url))
 
 export async function startRoom(options: RoomOptions = {}): Promise<Room> {
@@ -135,7 +138,7 @@ async function history(
     const rating = 'rating_kva' in f.properties ? Number(f.properties.rating_kva) : 0
     const zone = ('dma' in f.properties && typeof f.properties.dma === 'string' ? f.properties.dma : undefined) ?? id
     const row = rowPrefix(`${prefix}readings`, { device: id, quantity, zone, quality: kind === 'dma' ? 'computed' : 'good' })
-    for (let t = fromMs; t <= toMs; t += STEP_MS) {
+    for (let t = fromMs; t <= toMs; t += t < toMs - FINE_MS ? OLD_STEP_MS : STEP_MS) {
       const hour = ((t + 8 * HOUR_MS) % DAY_MS) / HOUR_MS
       // A little unrest that is the same in every run.
       const v = of(hour, ((i * 37) % 100) / 100, rating) * (1 + 0.02 * Math.sin(t / 1.7e6 + i))
@@ -146,7 +149,7 @@ async function history(
       expected += 1
       if (t + STEP_MS > toMs) newest.push([id, quantity, '', t, Math.round(v * 100) / 100, 'good'])
     }
-    if (expected % 50_000 < (toMs - fromMs) / STEP_MS) {
+    if (i % 40 === 39) {
       await api.questdb.write([rows])
       rows = new IlpRows()
     }

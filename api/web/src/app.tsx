@@ -13,14 +13,15 @@ import { PlaybackBar } from './panels/playback-bar.tsx'
 import { SidePanel } from './panels/side-panel.tsx'
 import { TopBar } from './panels/top-bar.tsx'
 import { route } from './router.ts'
-import { connection } from './store.ts'
+import { connection, wall } from './store.ts'
 import { Wide } from './views/wide.tsx'
+import { setWall } from './wall.ts'
 
 export function App() {
   if (connection.value === 'signed_out') return <SignIn />
   const { view } = route.value
   return (
-    <div class="frame">
+    <div class={`frame${wall.value ? ' wall' : ''}`}>
       <TopBar />
       <Notes />
       <main class="stage">
@@ -36,6 +37,11 @@ export function App() {
       </main>
       <SidePanel />
       <KeyHelp />
+      {wall.value && (
+        <button type="button" class="wall-leave" onClick={() => setWall(false)}>
+          {t('view.wallLeave')}
+        </button>
+      )}
     </div>
   )
 }

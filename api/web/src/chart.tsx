@@ -30,13 +30,16 @@ function timeLabels(splits: number[], timezone: string, withDate = false): strin
   })
 }
 
-/** A hole longer than two steps is a hole in the curve too. */
+/** A hole longer than three of the usual distances between points is a hole in the curve too. */
 function withGaps(points: Curve['points'], stepMs: number): [number[], (number | null)[]] {
+  const distances = points.slice(1).map((p, i) => p[0] - (points[i] as Curve['points'][number])[0])
+  const usual = distances.sort((a, b) => a - b)[Math.floor(distances.length / 2)] ?? stepMs
+  const holeMs = 3 * Math.max(stepMs, usual)
   const xs: number[] = []
   const ys: (number | null)[] = []
   let last = Number.NaN
   for (const [ms, , mean] of points) {
-    if (ms - last > 2 * stepMs + 1000) {
+    if (ms - last > holeMs) {
       xs.push((last + stepMs) / 1000)
       ys.push(null)
     }

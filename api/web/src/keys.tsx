@@ -3,7 +3,8 @@ import { signal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { t } from './i18n.ts'
 import { go, VIEWS } from './router.ts'
-import { selected, sideTab } from './store.ts'
+import { selected, sideTab, wall } from './store.ts'
+import { setWall } from './wall.ts'
 
 const shown = signal(false)
 const TABS = { g: 'alarms', t: 'tickets', y: 'system' } as const
@@ -17,6 +18,7 @@ function onKey(event: KeyboardEvent): void {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]') !== null) return
   if (event.key === 'Escape') {
     if (typing(event)) (event.target as HTMLElement).blur()
+    else if (wall.peek()) setWall(false)
     else selected.value = null
     return
   }

@@ -27,6 +27,10 @@ export const crews = signal<ReadonlyMap<string, CrewView>>(new Map())
 export const selected = signal<string | null>(null)
 /** What feeds the selected asset and what it feeds, while that is shown on the map. */
 export const traced = signal<{ upstream: readonly string[]; downstream: readonly string[] } | null>(null)
+/** Sensors on the map without a fresh value, and how many there are. */
+export const staleSensors = signal({ stale: 0, of: 0 })
+/** Nothing to press, all to read: for a screen on the wall. */
+export const wall = signal(false)
 export const SIDE_TABS = ['alarms', 'tickets', 'system'] as const
 /** Which list the side panel shows. */
 export const sideTab = signal<(typeof SIDE_TABS)[number]>('alarms')

@@ -8,7 +8,20 @@ import type { AssetFeature } from '#model/asset.ts'
 import type { Finding } from '#model/finding.ts'
 import type { CrewView } from '#model/live-events.ts'
 import { route } from '../router.ts'
-import { added, assets, crews, isStale, mapPlace, onValues, playback, selected, shownFindings, shownValues, traced } from '../store.ts'
+import {
+  added,
+  assets,
+  crews,
+  isStale,
+  mapPlace,
+  onValues,
+  playback,
+  selected,
+  shownFindings,
+  shownValues,
+  staleSensors,
+  traced,
+} from '../store.ts'
 import { colours } from '../theme.ts'
 import { hiddenLayers, LAYER_GROUPS, LAYERS_OF, type LayerGroup, surface } from './choices.ts'
 import { centre, concerned, crewFeatures, fixedProps, incidentFeatures, liveProps, type Props, sourceOf } from './features.ts'
@@ -124,10 +137,21 @@ export class MapWriter {
       setInterval(() => {
         if (surface.peek() !== 'none' || this.surfaceDue) this.showSurface()
       }, SURFACE_MS),
-      setInterval(() => {
-        for (const [id, f] of assets.value) if (sourceOf(f) === 'sensors') this.dirty.add(id)
-      }, STALE_SWEEP_MS),
+      setInterval(() => this.sweep(), STALE_SWEEP_MS),
     )
+  }
+
+  /** What grows old does so without news: all sensors are looked at now and then. */
+  private sweep(): void {
+    const count = { stale: 0, of: 0 }
+    for (const [id, f] of assets.peek()) {
+      if (sourceOf(f) !== 'sensors') continue
+      this.dirty.add(id)
+      count.of += 1
+      const newest = Math.max(0, ...[...(shownValues().get(id)?.values() ?? [])].map((v) => v.tsMs))
+      if (isStale(f.properties, newest)) count.stale += 1
+    }
+    staleSensors.value = count
   }
 
   private source(name: SourceName | 'selection' | 'trace' | 'surface'): GeoJSONSource | undefined {

@@ -96,27 +96,30 @@ function Rows(props: { alarms: readonly AlarmView[]; firstOut?: string }) {
 
 function Group(props: { group: AlarmGroup }) {
   const g = props.group
+  const [open, setOpen] = useState(g.alarms.length < 6)
   const unanswered = g.alarms.filter((a) => TO_ANSWER.includes(a.state))
   return (
-    <details class="group" open={g.alarms.length < 6}>
-      <summary>
-        <b>{g.ticket === undefined ? `${t('alarm.groupOther')} · ${g.zone}` : `${g.ticket.id} ${g.ticket.title}`}</b>{' '}
-        <span class="count">{g.alarms.length}</span>
+    <section class="group">
+      <div class="group-head">
+        <button type="button" class="group-title" aria-expanded={open} onClick={() => setOpen(!open)}>
+          <span aria-hidden="true">{open ? '▾' : '▸'}</span>{' '}
+          <b>{g.ticket === undefined ? `${t('alarm.groupOther')} · ${g.zone}` : `${g.ticket.id} ${g.ticket.title}`}</b>{' '}
+          <span class="count">{g.alarms.length}</span>
+        </button>
         {unanswered.length > 0 && (
           <button
             type="button"
-            onClick={(event) => {
-              event.preventDefault()
+            onClick={() =>
               acknowledgeAll(unanswered).catch((error: Error) => {
                 refusal.value = error.message
               })
-            }}
+            }
           >
             {t('alarm.do.acknowledgeAll', { n: unanswered.length })}
           </button>
         )}
-      </summary>
-      <Rows alarms={g.alarms} firstOut={g.firstOut.key} />
-    </details>
+      </div>
+      {open && <Rows alarms={g.alarms} firstOut={g.firstOut.key} />}
+    </section>
   )
 }

@@ -3,6 +3,7 @@ import { t } from '../i18n.ts'
 import { hiddenLayers, LAYER_GROUPS, type LayerGroup, surface } from '../map/choices.ts'
 import { seek } from '../playback.ts'
 import { nowMs, playback } from '../store.ts'
+import { setWall } from '../wall.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -37,7 +38,7 @@ export function MapTools() {
           {t('play.title')}
         </button>
       )}
-      <button type="button" onClick={() => void document.documentElement.requestFullscreen?.()}>
+      <button type="button" onClick={() => setWall(true)}>
         {t('view.wall')}
       </button>
       <details>

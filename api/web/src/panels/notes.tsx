@@ -2,7 +2,19 @@
 // clock, what the registry got wrong. Nothing below moves when a note comes or goes.
 import { formatAge, formatTime } from '../format.ts'
 import { t } from '../i18n.ts'
-import { badValues, clockOffMs, connection, logStillMs, lostSinceMs, playback, registryProblems, resumed, timezone } from '../store.ts'
+import {
+  badValues,
+  clockOffMs,
+  connection,
+  logStillMs,
+  lostSinceMs,
+  playback,
+  registryProblems,
+  resumed,
+  staleSensors,
+  status,
+  timezone,
+} from '../store.ts'
 
 /** A log that has said nothing for so long is worth a word; ticks come every ten seconds. */
 const STILL_MS = 40_000
@@ -27,7 +39,25 @@ export function Notes() {
   if (resumed.value !== '') notes.push(t(resumed.value))
   return (
     <div class={`notes${notes.length === 0 ? ' none' : ''}`} role="status">
-      {notes.join(' · ')}
+      <span class="said">{notes.join(' · ')}</span>
+      <Figures />
     </div>
+  )
+}
+
+/** How much comes in, how far behind it is, how much of what is shown is old. */
+function Figures() {
+  const s = status.value
+  const { stale, of } = staleSensors.value
+  return (
+    <span class="flow">
+      <span class={stale > 0 ? 'some' : ''}>{t('fresh.stale', { n: stale, of })}</span>
+      <span>
+        {s === null ? '—' : Math.round(s.readingsPerSecond).toLocaleString()} {t('top.readings')}
+      </span>
+      <span>
+        {s?.lagRecords == null ? '—' : s.lagRecords.toLocaleString()} {t('top.lag')}
+      </span>
+    </span>
   )
 }

@@ -183,39 +183,91 @@ function FeederBoard() {
   )
 }
 
-/** Indices by name, as GET /v1/reliability gives them: with and without major event days. */
-interface Reliability {
-  indices?: { name: string; unit?: string; all: number | null; withoutMajorEventDays: number | null }[]
+interface Figures {
+  saidiMinutes: number
+  saifi: number
+  caidiMinutes: number | null
+  maifi: number
 }
+interface Period {
+  period: string
+  all: Figures
+  withoutMajorEvents: Figures
+}
+interface Place {
+  months: Period[]
+  rollingYears: Period[]
+}
+interface Reliability {
+  majorEvents: { thresholdMinutes: number | null; days: string[] }
+  system: Place
+  feeders: ({ feeder: string } & Place)[]
+}
+const INDICES = [
+  ['SAIDI min', 'saidiMinutes', 2],
+  ['SAIFI', 'saifi', 3],
+  ['CAIDI min', 'caidiMinutes', 1],
+  ['MAIFI', 'maifi', 3],
+] as const
 
 function Indices() {
   const data = usePolled<Reliability>('/v1/reliability', 60_000)
   return (
     <section>
       <h2>{t('board.indices')}</h2>
-      {typeof data === 'string' && <p class="empty">{t('board.none', { why: data })}</p>}
-      {typeof data === 'object' && data?.indices !== undefined && (
+      {typeof data === 'string' && <p class="problem">{t('board.none', { why: data })}</p>}
+      {typeof data === 'object' && data !== null && (
         <div class="table-box">
-          <table>
+          <table data-testid="indices">
+            <caption>
+              {data.majorEvents.thresholdMinutes === null
+                ? t('board.noThreshold')
+                : t('board.threshold', { n: data.majorEvents.thresholdMinutes.toFixed(2), days: data.majorEvents.days.length })}
+            </caption>
             <thead>
               <tr>
-                <th scope="col">{t('board.index')}</th>
-                <th scope="col">{t('board.with')}</th>
-                <th scope="col">{t('board.without')}</th>
+                <th scope="col">{t('board.id')}</th>
+                <th scope="col">{t('board.period')}</th>
+                {INDICES.map(([name]) => (
+                  <th key={name} scope="col">
+                    {name}
+                    <br />
+                    <small>
+                      {t('board.with')} · {t('board.without')}
+                    </small>
+                  </th>
+                ))}
               </tr>
             </thead>
             <tbody>
-              {data.indices.map((i) => (
-                <tr key={i.name}>
-                  <th scope="row">{i.name}</th>
-                  <td>{`${fig(i.all, 2)} ${i.unit ?? ''}`}</td>
-                  <td>{`${fig(i.withoutMajorEventDays, 2)} ${i.unit ?? ''}`}</td>
-                </tr>
+              <PlaceRows id={t('board.system')} place={data.system} />
+              {data.feeders.map((f) => (
+                <PlaceRows key={f.feeder} id={f.feeder} place={f} />
               ))}
             </tbody>
           </table>
         </div>
       )}
     </section>
+  )
+}
+
+/** The newest month and the newest rolling year. */
+function PlaceRows(props: { id: string; place: Place }) {
+  const rows = [props.place.months.at(-1), props.place.rollingYears.at(-1)].filter((p) => p !== undefined)
+  return (
+    <>
+      {rows.map((p, i) => (
+        <tr key={p.period}>
+          <th scope="row">{i === 0 ? props.id : ''}</th>
+          <td>{i === 0 ? p.period : t('board.year', { to: p.period })}</td>
+          {INDICES.map(([name, key, digits]) => (
+            <td key={name}>
+              {fig(p.all[key], digits)} · {fig(p.withoutMajorEvents[key], digits)}
+            </td>
+          ))}
+        </tr>
+      ))}
+    </>
   )
 }
