@@ -168,6 +168,12 @@ describe('closing', () => {
     expect(d.charges).toMatchObject({ netMinor: 16610, taxMinor: 1345, totalMinor: 17955 })
     expect(d.totalMinor).toBe(17955)
     expect(d.registers[0]?.start).toMatchObject({ value: 1000, gateway: 'G1' })
+    const button = await api.get('/v1/billing/accounts/C1/green-button?from=2026-02-28T23:00:00Z&to=2026-03-31T22:00:00Z')
+    expect(button.headers.get('content-type')).toContain('application/atom+xml')
+    const feed = await button.text()
+    expect(feed.match(/<IntervalReading>/g)).toHaveLength(743)
+    expect(feed).toContain('<billLastPeriod>17955000</billLastPeriod>')
+    expect((await api.get('/v1/billing/accounts/nobody/green-button')).status).toBe(404)
   })
 
   it('closed documents never change; computed again they are the same bytes', async () => {

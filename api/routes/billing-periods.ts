@@ -1,13 +1,16 @@
 // Closed periods: their documents as they were written, the check that they still follow from what was kept, the calendar.
+import { Readable } from 'node:stream'
 import { z } from 'zod'
+import { DAY_MS } from '#model/time.ts'
 import type { ApiDeps, App } from '../app.ts'
 import { listRuns, putCalendar, readCalendar } from '../billing/calendar-store.ts'
 import { sha256 } from '../billing/closer.ts'
 import { documentText, periodDocument } from '../billing/determinants.ts'
+import { greenButtonOf } from '../billing/green-button-source.ts'
 import { listPeriods, loadInput, periodByNo, type StoredPeriod } from '../billing/period-store.ts'
 import { Problem } from '../problem.ts'
 import { readCursor, writeCursor } from '../queries/cursor.ts'
-import { Id, limit } from '../queries/params.ts'
+import { Id, limit, rangeOf, Time } from '../queries/params.ts'
 import { PROBLEMS } from './schemas.ts'
 
 export const PeriodId = z.string().regex(/^\d{4}-(0[1-9]|1[0-2])$/, 'must be a year and month such as 2026-03')
@@ -21,7 +24,9 @@ const Calendar = z.strictObject({
   closeTime: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time such as 02:00'),
 })
 
-export function billingPeriodsRoutes(app: App, { pool }: ApiDeps): void {
+export function billingPeriodsRoutes(app: App, deps: ApiDeps): void {
+  const { pool } = deps
+  greenButtonRoute(app, deps)
   app.get(
     '/v1/billing/periods',
     {
@@ -50,6 +55,24 @@ export function billingPeriodsRoutes(app: App, { pool }: ApiDeps): void {
       // The documents' own bytes: parsed and written anew they might not be those that were hashed.
       reply.serializer((text: string) => text)
       return sent(`{"items":[${shown.map(itemText).join(',')}],"next":${JSON.stringify(next)}}`)
+    },
+  )
+
+  app.get(
+    '/v1/billing/periods/:no',
+    {
+      schema: {
+        tags: ['billing'],
+        summary: 'One closed document',
+        params: z.object({ no: z.coerce.number().int().positive() }),
+        response: { 200: PeriodOut, ...PROBLEMS },
+      },
+    },
+    async ({ params }, reply) => {
+      const stored = await periodByNo(pool, params.no)
+      if (stored === undefined) throw new Problem(404, 'not_found', `there is no closed document ${params.no}`)
+      reply.serializer((text: string) => text)
+      return sent(itemText(stored))
     },
   )
 
@@ -101,6 +124,33 @@ export function billingPeriodsRoutes(app: App, { pool }: ApiDeps): void {
         'period_closed',
         'startDay: periods that begin on another day are closed already; the next one would overlap or leave a gap',
       )
+    },
+  )
+}
+
+const GREEN_BUTTON_MS_MAX = 400 * DAY_MS
+
+function greenButtonRoute(app: App, deps: ApiDeps): void {
+  app.get(
+    '/v1/billing/accounts/:account/green-button',
+    {
+      schema: {
+        tags: ['billing'],
+        summary: "An account's intervals and closed bills as Green Button (NAESB ESPI 4.0) XML",
+        description: 'from (included) to (not included), the last 31 days of log time when left out, at most 400 days.',
+        params: z.object({ account: Id }),
+        querystring: z.object({ from: Time.optional(), to: Time.optional() }),
+        response: { 200: z.any(), ...PROBLEMS },
+      },
+    },
+    async ({ params, query }, reply) => {
+      const range = rangeOf(query, { nowMs: deps.nowMs(), usualMs: 31 * DAY_MS, mostMs: GREEN_BUTTON_MS_MAX })
+      const parts = await greenButtonOf(deps, { account: params.account, ...range })
+      if (parts === undefined) throw new Problem(404, 'not_found', `there is no account ${params.account}`)
+      if (parts === 'too_many')
+        throw new Problem(400, 'range_too_long', 'from and to: more intervals than one download may have; ask for less at a time')
+      reply.type('application/atom+xml; charset=utf-8').header('content-disposition', 'attachment; filename="green-button.xml"')
+      return Readable.from(parts)
     },
   )
 }

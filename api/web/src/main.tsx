@@ -9,6 +9,7 @@ import { followLinks } from './link.ts'
 import './style.css'
 import './styles/room.css'
 import './styles/desk.css'
+import './styles/billing.css'
 import { applyTheme } from './theme.ts'
 
 followLinks()

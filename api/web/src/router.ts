@@ -2,7 +2,7 @@
 // #/map?at=2026-03-01T02:00:00Z&sel=P-1&c=8.55,47.37,13
 import { signal } from '@preact/signals'
 
-export const VIEWS = ['map', 'desk', 'boards', 'report', 'tuning'] as const
+export const VIEWS = ['map', 'desk', 'boards', 'report', 'tuning', 'billing'] as const
 export type View = (typeof VIEWS)[number]
 
 export interface Route {

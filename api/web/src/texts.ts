@@ -1,11 +1,13 @@
 // Every text of the page in English and Chinese. A missing key is a type error.
 
+import { billingEn, billingZh } from './texts/billing.ts'
 import { deskEn, deskZh } from './texts/desk.ts'
 import { roomEn, roomZh } from './texts/room.ts'
 
 const en = {
   ...roomEn,
   ...deskEn,
+  ...billingEn,
   'app.title': 'Control room',
   'top.logTime': 'Log time',
   'top.readings': 'readings/s',
@@ -110,6 +112,10 @@ const en = {
   'sub.zero_usage': 'zero usage',
   'sub.stuck_register': 'stuck register',
   'sub.usage_on_inactive': 'usage on inactive account',
+  'sub.tamper': 'tampering, and less use',
+  'sub.rising_base': 'night load risen',
+  'sub.phase_loss': 'phase without voltage',
+  'sub.voltage': 'voltage out of band',
   'sub.stuck': 'stuck',
   'sub.drift': 'drift',
   'sub.noise': 'noise',
@@ -141,6 +147,7 @@ export type TextKey = keyof typeof en
 const zh: Record<TextKey, string> = {
   ...roomZh,
   ...deskZh,
+  ...billingZh,
   'app.title': '调度监控中心',
   'top.logTime': '数据时间',
   'top.readings': '读数/秒',
@@ -245,6 +252,10 @@ const zh: Record<TextKey, string> = {
   'sub.zero_usage': '零用量',
   'sub.stuck_register': '计度器停走',
   'sub.usage_on_inactive': '销户仍有用量',
+  'sub.tamper': '疑似窃动且用量下降',
+  'sub.rising_base': '夜间基荷上升',
+  'sub.phase_loss': '缺相',
+  'sub.voltage': '电压越限',
   'sub.stuck': '数值不变',
   'sub.drift': '漂移',
   'sub.noise': '噪声',

@@ -9,6 +9,7 @@ const LOADERS: Record<Exclude<View, 'map'>, () => Promise<{ View: ComponentType 
   boards: () => import('./boards.tsx'),
   report: () => import('./report.tsx'),
   tuning: () => import('./tuning.tsx'),
+  billing: () => import('./billing.tsx'),
 }
 const loaded = new Map<string, ComponentType>()
 
