@@ -55,7 +55,7 @@ describe('a shift sees a burst', () => {
     await burst.locator('.row-main').click()
     await page.getByTestId('detail').waitFor()
     await burst.locator('summary').click()
-    await expect.poll(() => burst.locator('.evidence').textContent()).toMatch(/detected.*reason/)
+    await expect.poll(() => burst.locator('.evidence').last().textContent()).toMatch(/detected.*reason/)
     await page.screenshot({ path: join(PICTURES, 'burst.png') })
   })
 

@@ -11,6 +11,9 @@ import { AlarmRow, asked, refusal } from './alarm-row.tsx'
 
 /** More rows than anybody reads; the rest is counted. */
 const ROWS_MAX = 200
+/** A longer group begins folded: its most urgent ones are seen all the same. */
+const SHORT = 6
+const PEEK = 2
 
 export function AlarmList() {
   const [list, setList] = useState<ListName>('standing')
@@ -96,7 +99,7 @@ function Rows(props: { alarms: readonly AlarmView[]; firstOut?: string }) {
 
 function Group(props: { group: AlarmGroup }) {
   const g = props.group
-  const [open, setOpen] = useState(g.alarms.length < 6)
+  const [open, setOpen] = useState(g.alarms.length < SHORT)
   const unanswered = g.alarms.filter((a) => TO_ANSWER.includes(a.state))
   return (
     <section class="group">
@@ -119,7 +122,12 @@ function Group(props: { group: AlarmGroup }) {
           </button>
         )}
       </div>
-      {open && <Rows alarms={g.alarms} firstOut={g.firstOut.key} />}
+      <Rows alarms={open ? g.alarms : g.alarms.slice(0, PEEK)} firstOut={g.firstOut.key} />
+      {!open && (
+        <button type="button" class="more" onClick={() => setOpen(true)}>
+          + {g.alarms.length - PEEK}
+        </button>
+      )}
     </section>
   )
 }

@@ -1,6 +1,7 @@
 // Texts of the desk, the boards, the alarm report and tuning.
 
 export const deskEn = {
+  'tickets.open': 'Open in the desk',
   'desk.queue': 'Queue',
   'desk.pick': 'Choose a ticket: ↑ ↓ and Enter. The most urgent is on top.',
   'desk.filter': 'Class',
@@ -142,6 +143,7 @@ export const deskEn = {
 } as const
 
 export const deskZh: Record<keyof typeof deskEn, string> = {
+  'tickets.open': '在工单台打开',
   'desk.queue': '队列',
   'desk.pick': '选择工单：↑ ↓ 与 Enter。最紧急的排在最上。',
   'desk.filter': '类别',
