@@ -6,11 +6,11 @@ import { lastUsed, mark, ringPos } from './dedupe.ts'
 import { type GapCause, gapEndMs } from './gap.ts'
 import type { Advance } from './intervals.ts'
 import { exchangeDelta, isOk, possibleDelta, type RegisterLimits, type Step, step } from './register.ts'
-import { EXPECTED, RECENT, STUCK, UNUSED, USED } from './series.ts'
+import { EXPECTED, RECENT, RING, STUCK, UNUSED, USED } from './series.ts'
 import { type Exchange, limitsOf, quantityOf, snap, type Work } from './state.ts'
 
 /** With this many reads waiting the newest that agree are believed: the ring holds no more. */
-const PENDING_MAX = 8
+const PENDING_MAX = RING - 1
 /** Registers read zero for a while after some readers restart: zeros need this many times the usual confirmation. */
 const ZERO_FACTOR = 2
 

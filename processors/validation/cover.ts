@@ -7,7 +7,7 @@ import { type Gap, gapEndMs, intervalsOf, SAID, SAID_REV, stretch } from './gap.
 import type { Advance } from './intervals.ts'
 import { isEditedRecently, recentRev, recentValue } from './recent.ts'
 import { DAYS, OPEN } from './series.ts'
-import { bandAt, dayAt, snap, type Work, wake } from './state.ts'
+import { bandAt, dayAt, remembered, snap, type Work, wake } from './state.ts'
 
 /** A gap speaks at the latest after this many settling times, however many late reads still come. */
 const SETTLE_LIMIT = 12
@@ -103,11 +103,11 @@ function takeBack(w: Work, g: Gap, what: 'recent' | 'still'): void {
     const startMs = g.firstEndMs + (i - 1) * interval
     const slot = g.firstEndMs / interval + i
     if ((g.said[i * 2 + 1] as number) >= SAID_REV || startMs < (t.firstMs[row] as number)) continue
-    const remembered = recentRev(t, row, slot)
+    const known = recentRev(t, row, slot)
     // A stand-still is longer than the memory: its intervals bear at most the highest revision said since the register moved.
-    const rev = remembered === 0 && what === 'still' ? (t.maxRev[row] as number) : remembered
+    const rev = known === 0 && what === 'still' ? (t.maxRev[row] as number) : known
     if (rev === 0) continue
-    const value = what === 'still' ? 0 : recentValue(t, row, slot)
+    const value = what === 'still' ? 0 : remembered(w, recentValue(t, row, slot))
     const code = isEditedRecently(t, row, slot) ? SAID.edited : SAID.actual
     g.said[i * 2] = value
     g.said[i * 2 + 1] = rev * SAID_REV + code

@@ -17,10 +17,10 @@ export const BEYOND = -4
 const f64 = new Float64Array(1)
 const u32 = new Uint32Array(f64.buffer)
 
-/** Eight bits of a value: two different values of one slot look alike once in 256 times. */
-function print(value: number): number {
+/** Eight bits of a value and its time within its slot: two different readings of one slot look alike once in 256 times. */
+function print(value: number, offsetMs: number): number {
   f64[0] = value
-  let h = Math.imul((u32[0] as number) ^ Math.imul(u32[1] as number, 0x85ebca6b), 0xc2b2ae35)
+  let h = Math.imul((u32[0] as number) ^ Math.imul(u32[1] as number, 0x85ebca6b) ^ offsetMs, 0xc2b2ae35)
   h ^= h >>> 15
   return (h ^ (h >>> 8)) & 0xff
 }
@@ -104,9 +104,9 @@ function occupy(t: SeriesTable, row: number, slot: number): boolean {
   return true
 }
 
-function note(t: SeriesTable, row: number, slot: number, onGrid: boolean, value: number, headSlot: number): void {
-  if (headSlot - slot < PRINTS) t.prints[row * PRINTS + modulo(slot)] = print(value)
-  if (!onGrid) {
+function note(t: SeriesTable, row: number, slot: number, offsetMs: number, value: number, headSlot: number): void {
+  if (headSlot - slot < PRINTS) t.prints[row * PRINTS + modulo(slot)] = print(value, offsetMs)
+  if (offsetMs !== 0) {
     if (slot < (t.offFrom[row] as number)) t.offFrom[row] = slot
     if (slot > (t.offTo[row] as number)) t.offTo[row] = slot
   }
@@ -115,13 +115,13 @@ function note(t: SeriesTable, row: number, slot: number, onGrid: boolean, value:
 /** Admits a reading or says why not. Admitted ones are recorded: the ring, the slots, the fingerprints. */
 export function admit(t: SeriesTable, row: number, tsMs: number, value: number, intervalMs: number, windowMs: number): number {
   const slot = Math.round(tsMs / intervalMs)
-  const onGrid = slot * intervalMs === tsMs
+  const offsetMs = tsMs - slot * intervalMs
   const n = t.ringCount[row] as number
   if (n === 0) {
     if (slot < (t.lowSlot[row] as number)) return BEYOND
     t.baseSlot[row] = slot
     push(t, row, tsMs, value)
-    note(t, row, slot, onGrid, value, slot)
+    note(t, row, slot, offsetMs, value, slot)
     return NEW
   }
   const newest = t.ringTs[ringPos(t, row, n - 1)] as number
@@ -134,22 +134,30 @@ export function admit(t: SeriesTable, row: number, tsMs: number, value: number, 
       raise(t, row, addHole(h, headSlot + 1, slot - 1))
     }
     push(t, row, tsMs, value)
-    note(t, row, slot, onGrid, value, slot)
+    note(t, row, slot, offsetMs, value, slot)
     return NEW
   }
-  return admitOld(t, row, tsMs, value, { slot, onGrid, headSlot, n, windowSlots: Math.ceil(windowMs / intervalMs) })
+  return admitOld(t, row, tsMs, value, { slot, offsetMs, headSlot, n, windowSlots: Math.ceil(windowMs / intervalMs) })
+}
+
+/** Spacing of reads, in intervals, above which a slot holds one at most but for a few. */
+const ONE_A_SLOT = 0.75
+
+/** True for a register that is read about once an interval, if off the grid. */
+function isOneASlot(t: SeriesTable, row: number): boolean {
+  return t.configs[t.config[row] as number]?.register === true && (t.spacing[row] as number) > ONE_A_SLOT
 }
 
 interface Place {
   slot: number
-  onGrid: boolean
+  offsetMs: number
   headSlot: number
   n: number
   windowSlots: number
 }
 
 function admitOld(t: SeriesTable, row: number, tsMs: number, value: number, at: Place): number {
-  const { slot, onGrid, headSlot, n } = at
+  const { slot, offsetMs, headSlot, n } = at
   for (let i = n - 1; i >= 0; i--) {
     const p = ringPos(t, row, i)
     const known = t.ringTs[p] as number
@@ -162,17 +170,19 @@ function admitOld(t: SeriesTable, row: number, tsMs: number, value: number, at: 
     if (slot < (t.lowSlot[row] as number) || headSlot - slot > at.windowSlots) return BEYOND
     const free = slot < (t.baseSlot[row] as number) || isFree(t.holes.get(row) ?? [], slot)
     if (!free) {
-      // Within this range a slot may hold several readings, of which we no longer know the times.
-      if (!onGrid || (slot >= (t.offFrom[row] as number) && slot <= (t.offTo[row] as number))) return BEYOND
-      if (headSlot - slot >= PRINTS) return DUPLICATE
-      return t.prints[row * PRINTS + modulo(slot)] === print(value) ? DUPLICATE : CONFLICT
+      // Within this range a slot may hold several readings, of which we no longer know the times; one a slot is told by its print.
+      const off = offsetMs !== 0 || (slot >= (t.offFrom[row] as number) && slot <= (t.offTo[row] as number))
+      if (off && !isOneASlot(t, row)) return BEYOND
+      if (headSlot - slot >= PRINTS) return off ? BEYOND : DUPLICATE
+      if (t.prints[row * PRINTS + modulo(slot)] === print(value, offsetMs)) return DUPLICATE
+      return off ? BEYOND : CONFLICT
     }
     if (!occupy(t, row, slot)) return BEYOND
-    note(t, row, slot, onGrid, value, headSlot)
+    note(t, row, slot, offsetMs, value, headSlot)
     return LATE_OLD
   }
   if (!occupy(t, row, slot)) return BEYOND
-  note(t, row, slot, onGrid, value, headSlot)
+  note(t, row, slot, offsetMs, value, headSlot)
   return insert(t, row, tsMs, value)
 }
 

@@ -12,7 +12,7 @@ import { outlet } from './publish.ts'
 import { remember } from './recent.ts'
 import { isOk, step, tidy } from './register.ts'
 import { codeOf, findRow, USED } from './series.ts'
-import { bandAt, dayAt, isHoliday, limitsOf, say, snap, type Work, wake, wholeMs } from './state.ts'
+import { bandAt, dayAt, isHoliday, limitsOf, remembered, say, snap, type Work, wake, wholeMs } from './state.ts'
 
 const HOUR_MS = 3_600_000
 /** What days count intervals as, by SAID code. */
@@ -135,12 +135,7 @@ const STATUS: readonly IntervalStatus[] = ['missing', 'actual', 'estimated', 're
 
 /** What a revision replaces. Values are remembered with seven digits: in whole steps of the last figure they are exact again. */
 export function replaced(w: Work, value: number, code: number, why: Replaced['why']): Replaced {
-  return { value: code === SAID.missing || Number.isNaN(value) ? null : exact(w, value, code), status: STATUS[code] as IntervalStatus, why }
-}
-
-function exact(w: Work, value: number, code: number): number {
-  if (code !== SAID.actual) return tidy(value, 1e6)
-  return tidy((Math.round((value * w.c.scale) / w.c.multiplier) / w.c.scale) * w.c.multiplier, 1e6)
+  return { value: code === SAID.missing || Number.isNaN(value) ? null : remembered(w, value), status: STATUS[code] as IntervalStatus, why }
 }
 
 /** A read that came for the interval's end and is not believed makes the estimate stand in its place. */

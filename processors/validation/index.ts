@@ -17,7 +17,7 @@ import { clockDrifts } from './rules/clock-drift.ts'
 import { addInflow, districtFires, districtLoss, signOf } from './rules/sum-check-district.ts'
 import { transformerFires } from './rules/sum-check-transformer.ts'
 import { isAhead } from './rules/time-tolerance.ts'
-import { addRow, configIndex, DAYS, EXPECTED, findRow, removeDevice, type SeriesConfig } from './series.ts'
+import { addRow, configIndex, DAYS, EXPECTED, findRow, NEVER, removeDevice, type SeriesConfig } from './series.ts'
 import { ValidationSettings } from './settings.ts'
 import { createState, fired, type ValidationState, type Work } from './state.ts'
 import type { Validator, ValidatorContext } from './validator.ts'
@@ -198,10 +198,10 @@ function regrid(state: ValidationState, row: number, intervalMs: number): void {
   t.pending[row] = 0
   t.flags[row] = 0
   t.carry[row] = 0
-  t.recentSlot[row] = Number.NEGATIVE_INFINITY
-  t.offFrom[row] = Number.POSITIVE_INFINITY
-  t.offTo[row] = Number.NEGATIVE_INFINITY
-  t.lowSlot[row] = Math.floor(newest / intervalMs) + 1
+  t.recentSlot[row] = NEVER
+  t.offFrom[row] = -NEVER
+  t.offTo[row] = NEVER
+  t.lowSlot[row] = Number.isFinite(newest) ? Math.floor(newest / intervalMs) + 1 : NEVER
   t.holes.delete(row)
   t.gaps.delete(row)
 }
@@ -307,7 +307,7 @@ function keyOf(s: ValidationSettings): number {
 
 export const validation: Validator<ValidationState, ValidationSettings> = {
   name: 'validation',
-  version: 1,
+  version: 2,
   settings: ValidationSettings,
   create: createState,
   onReading,

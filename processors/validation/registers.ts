@@ -175,8 +175,14 @@ function isBrief(w: Work, g: Gap): boolean {
   return g.days.length <= FIGURES && gapEndMs(g, w.c.intervalMs) - (g.t[0] as number) <= w.s.linearUpToMs
 }
 
+/** Within one day, its register known at both ends: a late read moves energy inside the day and changes neither its value nor any bill by days. */
+function isFirm(g: Gap): boolean {
+  return !g.open && g.dueMs === Number.POSITIVE_INFINITY && g.days.length <= FIGURES && !g.d.some((d) => Number.isNaN(d))
+}
+
 function isSettled(w: Work, g: Gap, now: number): boolean {
-  return isBrief(w, g) && now - gapEndMs(g, w.c.intervalMs) > w.s.briefKeepMs
+  const age = now - gapEndMs(g, w.c.intervalMs)
+  return (isBrief(w, g) && age > w.s.briefKeepMs) || (isFirm(g) && age > w.s.firmKeepMs)
 }
 
 /** Lets go of gaps and days that no reading can change any more. */
@@ -188,7 +194,7 @@ function expire(w: Work, now: number): void {
     const kept = list.filter((g) => !isSettled(w, g, now) && gapEndMs(g, w.c.intervalMs) >= oldest)
     if (kept.length === 0) t.gaps.delete(row)
     else if (kept.length < list.length) t.gaps.set(row, kept)
-    if (kept.some((g) => isBrief(w, g))) wake(w, now + s.briefKeepMs)
+    if (kept.some((g) => isBrief(w, g) || isFirm(g))) wake(w, now + s.briefKeepMs)
   }
   if (t.oldDays.has(row)) forgetDays(t, row)
 }

@@ -9,8 +9,8 @@ import type { ValidationSettings } from './settings.ts'
 import type { Holes } from './slots.ts'
 import { BANDS } from './tou.ts'
 
-/** Newest readings kept whole, by time of measurement. */
-export const RING = 16
+/** Newest readings kept whole, by time of measurement; a power of two. */
+export const RING = 8
 /** Fingerprints of values kept for older slots: a day at 15 min. */
 export const PRINTS = 96
 /** Local days kept in place, yesterday and today; older unfinished ones move to `oldDays`. */
@@ -33,7 +33,10 @@ export const EXPECTED = 2
 /** Intervals after the last believed read were declared missing. */
 export const OPEN = 4
 
-// Field, element type, elements a row, initial value.
+/** Before and, negated, after every slot: slots are epoch time by interval, in 31 bits to the year 2038 at one second. */
+export const NEVER = -(2 ** 31 - 1)
+
+// Field, element type, elements a row, initial value. Instantaneous values have rows too and use some columns of registers: values.ts.
 const COLUMNS = [
   ['next', Int32Array, 1, -1], // next row of the same device
   ['code', Uint8Array, 1, 0], // quantity
@@ -44,10 +47,10 @@ const COLUMNS = [
   ['ringAt', Uint8Array, 1, 0],
   ['ringCount', Uint8Array, 1, 0],
   ['prints', Uint8Array, PRINTS, 0],
-  ['baseSlot', Float64Array, 1, 0], // lowest slot ever taken; below, all are free
-  ['lowSlot', Float64Array, 1, Number.NEGATIVE_INFINITY], // readings below are refused
-  ['offFrom', Float64Array, 1, Number.POSITIVE_INFINITY], // slots between which readings lay off the grid
-  ['offTo', Float64Array, 1, Number.NEGATIVE_INFINITY],
+  ['baseSlot', Int32Array, 1, 0], // lowest slot ever taken; below, all are free
+  ['lowSlot', Int32Array, 1, NEVER], // readings below are refused
+  ['offFrom', Int32Array, 1, -NEVER], // slots between which readings lay off the grid
+  ['offTo', Int32Array, 1, NEVER],
   ['dueMs', Float64Array, 1, Number.POSITIVE_INFINITY], // when the scan must look again
   ['lagMs', Float32Array, 1, 0], // running mean of receipt minus measurement
   // registers
@@ -55,9 +58,9 @@ const COLUMNS = [
   ['pending', Uint8Array, 1, 0], // newest readings of the ring not yet believed
   ['carry', Float64Array, 1, 0], // register units between the last boundary and the last used read
   ['firstMs', Float64Array, 1, 0], // start of the first interval
-  ['recentValue', Float64Array, RECENT, 0],
+  ['recentValue', Float32Array, RECENT, 0],
   ['recentRev', Uint8Array, RECENT, 0],
-  ['recentSlot', Float64Array, 1, Number.NEGATIVE_INFINITY], // slot of the end of the newest interval said
+  ['recentSlot', Int32Array, 1, NEVER], // slot of the end of the newest interval said
   ['flatSinceMs', Float64Array, 1, 0],
   ['flatMaxMs', Float32Array, 1, 0],
   ['flags', Uint8Array, 1, 0], // STUCK, EXPECTED, OPEN
@@ -85,12 +88,6 @@ const COLUMNS = [
   ['estimatedDays', Uint8Array, 1, 0], // days in a row that were mostly estimated
   ['unitDays', Uint8Array, 1, 0], // days in a row off by a factor
   ['spacing', Float32Array, 1, 1], // running mean of the spacing of reads, in intervals
-  // values
-  ['good', Float64Array, 1, Number.NaN],
-  ['held', Float64Array, 1, Number.NaN], // a jump waiting for the next value
-  ['stepMean', Float32Array, 1, 0],
-  ['run', Uint32Array, 1, 0],
-  ['runMax', Uint32Array, 1, 0],
 ] as const
 
 type Column = (typeof COLUMNS)[number]
@@ -252,7 +249,7 @@ function configOf(info: ZoneDevice, quantity: Quantity, common: ValidationSettin
   const { asset } = info
   const cls = classOf(info)
   const s = settingsFor(common, cls)
-  const intervalMs = Math.round(intervalSecondsOf(asset) * 1000)
+  const intervalMs = Math.max(1000, Math.round(intervalSecondsOf(asset) * 1000))
   const a = asset as {
     digits?: number
     decimals?: number

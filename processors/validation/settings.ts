@@ -28,6 +28,8 @@ const Common = z.object({
   windowMs: ms.default(40 * DAY_MS),
   /** Short gaps between known registers within one day, and gaps in which the register stood still, stay open to late reads this long; all others as long as windowMs. */
   briefKeepMs: ms.default(12 * HOUR_MS),
+  /** Longer gaps within one day, their register known at both ends, this long: a gateway that was away sends what it kept within hours of its return. */
+  firmKeepMs: ms.default(3 * DAY_MS),
   /** A register that reads on but stands still is suspect after this long (customary 24 h for a residence that never shows zero) ... */
   stuckAfterMs: ms.default(24 * HOUR_MS),
   /** ... and after this multiple of its longest natural stand-still ... */

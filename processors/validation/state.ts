@@ -159,6 +159,14 @@ export function bandAt(w: Work, startMs: number): number {
   return bandOf(w.s.tou, w.ctx.zone.def.timezone, day, { ms: startMs, holiday: isHoliday(w.state, day.no) })
 }
 
+/** Values are remembered with seven digits: one that is whole steps of the register is exact again. */
+export function remembered(w: Work, value: number): number {
+  const steps = Math.round((value * w.c.scale) / w.c.multiplier)
+  const near = tidy((steps / w.c.scale) * w.c.multiplier, 1e6)
+  return Math.abs(near - value) <= SEVEN_DIGITS * Math.abs(value) ? near : tidy(value, 1e6)
+}
+const SEVEN_DIGITS = 1.2e-7
+
 /** Sends one interval out. */
 export function say(w: Work, i: Said): void {
   if (i.reasons.length > 0) fired(w.state, w.ctx, w.c.class, i.reasons)

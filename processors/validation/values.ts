@@ -2,6 +2,7 @@
 import { QUANTITIES } from '#model/quantity.ts'
 import { NEW } from './dedupe.ts'
 import type { Judged } from './registers.ts'
+import { DAYS } from './series.ts'
 import type { Work } from './state.ts'
 
 /** States and percentages that rest and leap by nature. */
@@ -32,31 +33,37 @@ export function isSentinel(value: number): boolean {
   return value === 0 || /^9+(\.9+)?$/.test(String(Math.abs(value)))
 }
 
+// Values have no table of their own: they use columns that only registers fill. `dayEdge`: the last good value and one that waits for the next;
+// `useMean`: the usual step; `levelSeen` and `levelExpected`: equal values in a row now and at most; `flatMaxMs`: mean size of confirmed
+// leaps, counted in `maxRev`.
+const GOOD_AT = 0
+const HELD_AT = 1
+
 /** Judges an admitted value and learns from it. */
 export function judgeValue(w: Work, verdict: number, value: number): Judged {
   const { t, row, c } = w
   if (value < c.rangeFrom || value > c.rangeTo) return RANGE
   if (DISCRETE.has(QUANTITIES[t.code[row] as number] as string)) return verdict === NEW ? GOOD : LATE
   if (verdict !== NEW) return isLateSentinel(w, value) ? LATE_SPIKE : LATE
-  const good = t.good[row] as number
+  const good = t.dayEdge[row * DAYS + GOOD_AT] as number
   if (Number.isNaN(good)) {
-    t.good[row] = value
+    t.dayEdge[row * DAYS + GOOD_AT] = value
     return GOOD
   }
-  const usual = t.stepMean[row] as number
+  const usual = t.useMean[row] as number
   const known = (t.learnt[row] as number) >= HISTORY_MIN
   const leap = Math.abs(value - good)
-  const held = t.held[row] as number
+  const held = t.dayEdge[row * DAYS + HELD_AT] as number
   if (known && isLeap(w, good, value, leap) && !(Math.abs(value - held) <= Math.max(AGREE_STEPS * usual, Math.abs(held) * 0.05))) {
-    t.held[row] = value
+    t.dayEdge[row * DAYS + HELD_AT] = value
     return SPIKE
   }
   if (!Number.isNaN(held) && leap > 0) confirmLeap(w, leap)
-  t.held[row] = Number.NaN
-  t.good[row] = value
+  t.dayEdge[row * DAYS + HELD_AT] = Number.NaN
+  t.dayEdge[row * DAYS + GOOD_AT] = value
   const n = (t.learnt[row] as number) + 1
   t.learnt[row] = n
-  t.stepMean[row] = usual + (Math.min(leap, known ? SENTINEL_STEPS * usual + 1e-9 : leap) - usual) / Math.min(n, STEP_MEMORY)
+  t.useMean[row] = usual + (Math.min(leap, known ? SENTINEL_STEPS * usual + 1e-9 : leap) - usual) / Math.min(n, STEP_MEMORY)
   return still(w, leap, known) && value !== 0 ? STUCK : GOOD
 }
 
@@ -64,14 +71,13 @@ export function judgeValue(w: Work, verdict: number, value: number): Judged {
 function isLateSentinel(w: Work, value: number): boolean {
   const { t, row } = w
   if ((t.learnt[row] as number) < HISTORY_MIN || !isSentinel(value)) return false
-  const leap = Math.abs(value - (t.good[row] as number))
-  return leap > SENTINEL_STEPS * (t.stepMean[row] as number) && !isHabit(w, leap)
+  const leap = Math.abs(value - (t.dayEdge[row * DAYS + GOOD_AT] as number))
+  return leap > SENTINEL_STEPS * (t.useMean[row] as number) && !isHabit(w, leap)
 }
 
-// For values, `flatMaxMs` holds the mean size of confirmed leaps and `maxRev` counts them: columns of registers that values do not use.
 function confirmLeap(w: Work, leap: number): void {
   const { t, row } = w
-  if (!isLeap(w, t.good[row] as number, (t.good[row] as number) + leap, leap)) return
+  if (!isLeap(w, t.dayEdge[row * DAYS + GOOD_AT] as number, (t.dayEdge[row * DAYS + GOOD_AT] as number) + leap, leap)) return
   const n = Math.min(STEP_MEMORY, t.maxRev[row] as number)
   t.flatMaxMs[row] = (t.flatMaxMs[row] as number) + (leap - (t.flatMaxMs[row] as number)) / n
   t.maxRev[row] = n + 1
@@ -82,7 +88,7 @@ function isHabit(w: Work, leap: number): boolean {
 }
 
 function isLeap(w: Work, good: number, value: number, leap: number): boolean {
-  const usual = w.t.stepMean[w.row] as number
+  const usual = w.t.useMean[w.row] as number
   if (isHabit(w, leap)) return false
   if (isSentinel(value) && leap > SENTINEL_STEPS * usual) return true
   return leap > Math.max(w.s.jumpFactor * usual, w.s.jumpShare * Math.abs(good))
@@ -92,12 +98,12 @@ function isLeap(w: Work, good: number, value: number, leap: number): boolean {
 function still(w: Work, leap: number, known: boolean): boolean {
   const { t, row } = w
   if (leap !== 0) {
-    const run = t.run[row] as number
-    const wasStuck = known && run >= Math.max(w.s.stuckReadings, STUCK_FACTOR * (t.runMax[row] as number))
-    if (!wasStuck && run > (t.runMax[row] as number)) t.runMax[row] = run
-    t.run[row] = 0
+    const run = t.levelSeen[row] as number
+    const wasStuck = known && run >= Math.max(w.s.stuckReadings, STUCK_FACTOR * (t.levelExpected[row] as number))
+    if (!wasStuck && run > (t.levelExpected[row] as number)) t.levelExpected[row] = run
+    t.levelSeen[row] = 0
     return false
   }
-  t.run[row] = (t.run[row] as number) + 1
-  return known && (t.run[row] as number) >= Math.max(w.s.stuckReadings, STUCK_FACTOR * (t.runMax[row] as number))
+  t.levelSeen[row] = (t.levelSeen[row] as number) + 1
+  return known && (t.levelSeen[row] as number) >= Math.max(w.s.stuckReadings, STUCK_FACTOR * (t.levelExpected[row] as number))
 }
