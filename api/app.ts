@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, Raw
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Log } from '#runtime/log.ts'
 import type { Registry } from '#runtime/metrics.ts'
+import type { Keyring } from '#runtime/personal.ts'
 import type { Pool } from '#runtime/postgres.ts'
 import type { QuestDb } from '#runtime/questdb.ts'
 import type { Auth } from './auth.ts'
@@ -29,6 +30,8 @@ export interface ApiDeps {
   nowMs(): number
   /** Signs links to the account page; without one there are none. */
   accountLinkSecret?: string
+  /** Opens and seals personal data; left out: it is kept as it came. */
+  keyring?: Keyring
   /** Folder of the built page; left out when there is none. */
   webDir?: string
   limits?: Partial<Limits>

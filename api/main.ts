@@ -6,6 +6,7 @@ import { createKafka, ensureTopics } from '#runtime/kafka.ts'
 import { type Lifecycle, runService } from '#runtime/lifecycle.ts'
 import { createLog } from '#runtime/log.ts'
 import { counter, createRegistry } from '#runtime/metrics.ts'
+import { createKeyring } from '#runtime/personal.ts'
 import { createPool } from '#runtime/postgres.ts'
 import { createQuestDb } from '#runtime/questdb.ts'
 import { startAlarms } from './alarms/service.ts'
@@ -25,6 +26,7 @@ const log = createLog('api', config.LOG_LEVEL)
 
 await runService({ log }, async (life: Lifecycle) => {
   const auth = createAuth(config.API_TOKEN)
+  const keyring = createKeyring(config.PERSONAL_DATA_KEYS)
   const registry = createRegistry('api')
   const pool = createPool({ url: config.POSTGRES_URL, log, name: 'meterstream-api', max: 20, statementTimeoutMs: 15_000 })
   life.onStop('postgres', () => pool.end())
@@ -69,6 +71,7 @@ await runService({ log }, async (life: Lifecycle) => {
       registry,
       log,
       nowMs,
+      keyring,
       accountLinkSecret: config.ACCOUNT_LINK_SECRET || config.API_TOKEN,
       webDir: fileURLToPath(new URL('./web/dist/', import.meta.url)),
     },

@@ -20,7 +20,6 @@ import { billingRoutes } from './routes/billing.ts'
 import { crewsRoutes } from './routes/crews.ts'
 import { dataQualityRoutes } from './routes/data-quality.ts'
 import { deskRoutes } from './routes/desk.ts'
-import { dataQualityRoutes } from './routes/data-quality.ts'
 import { devicesRoutes } from './routes/devices.ts'
 import { findingsRoutes } from './routes/findings.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -31,6 +30,7 @@ import { ledgerRoutes } from './routes/ledger.ts'
 import { liveRoutes } from './routes/live.ts'
 import { noticesRoutes } from './routes/notices.ts'
 import { outagesRoutes } from './routes/outages.ts'
+import { personalRoutes } from './routes/personal.ts'
 import { quarantineRoutes } from './routes/quarantine.ts'
 import { readingsRoutes } from './routes/readings.ts'
 import { reliabilityRoutes } from './routes/reliability.ts'
@@ -101,6 +101,7 @@ export async function buildServer(deps: ApiDeps, health: Pick<HealthChecks, 'rea
   quarantineRoutes(app, deps)
   devicesRoutes(app, deps)
   tariffsRoutes(app, deps)
+  personalRoutes(app, deps)
   accountRoutes(app, deps, refuse)
   analyticsRoutes(app, deps)
   dataQualityRoutes(app, deps)

@@ -22,6 +22,7 @@ const COMMANDS = {
   faults: 'simulators/faults/main.ts',
   migrate: 'deploy/migrate.ts',
   audit: 'deploy/audit-cli.ts',
+  personal: 'deploy/personal-cli.ts',
   backup: 'deploy/backup-cli.ts',
   doctor: 'deploy/doctor.ts',
   reference: 'deploy/reference.ts',

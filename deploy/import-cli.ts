@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { readConfig } from '#runtime/config.ts'
 import { createLog } from '#runtime/log.ts'
+import { createKeyring } from '#runtime/personal.ts'
 import { createPool } from '#runtime/postgres.ts'
 import { importDataSet } from './import.ts'
 import { migrate } from './migrate.ts'
@@ -15,7 +16,7 @@ async function main(): Promise<void> {
   const pool = createPool({ url: config.POSTGRES_URL, log: createLog('import', config.LOG_LEVEL), name: 'import' })
   try {
     await migrate(pool)
-    const { warnings, ...counts } = await importDataSet(pool, values.data)
+    const { warnings, ...counts } = await importDataSet(pool, values.data, createKeyring(config.PERSONAL_DATA_KEYS))
     for (const w of warnings.slice(0, WARNINGS_MAX)) process.stderr.write(`warning: ${w}\n`)
     if (warnings.length > WARNINGS_MAX) process.stderr.write(`warning: ... and ${warnings.length - WARNINGS_MAX} more\n`)
     process.stdout.write(`${JSON.stringify({ type: 'imported', ...counts, warnings: warnings.length })}\n`)

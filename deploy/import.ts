@@ -3,7 +3,9 @@ import { createHash } from 'node:crypto'
 import type { Account, AssetFeature, Operation } from '#model/asset.ts'
 import { toIso } from '#model/time.ts'
 import type { RegistryMeta } from '#model/zones.ts'
+import { type Keyring, NO_KEYS } from '#runtime/personal.ts'
 import { type Pool, type PoolClient, tx } from '#runtime/postgres.ts'
+import { sealed } from '../api/queries/personal.ts'
 import { readRegistryFiles } from './dataset.ts'
 
 const ROWS_PER_STATEMENT = 5_000
@@ -24,14 +26,14 @@ export interface ImportResult {
 }
 
 /** Reads a data set folder and replaces the registry with it. The same folder again changes nothing. @throws DataSetError */
-export async function importDataSet(pool: Pool, dir: string): Promise<ImportResult> {
+export async function importDataSet(pool: Pool, dir: string, keyring: Keyring = NO_KEYS): Promise<ImportResult> {
   const files = await readRegistryFiles(dir)
-  await importRegistry(pool, files)
+  await importRegistry(pool, files, keyring)
   return { assets: files.features.length, accounts: files.accounts.length, operations: files.operations.length, warnings: files.warnings }
 }
 
 /** Replaces the registry in one transaction. */
-export async function importRegistry(pool: Pool, content: RegistryContent): Promise<void> {
+export async function importRegistry(pool: Pool, content: RegistryContent, keyring: Keyring = NO_KEYS): Promise<void> {
   await tx(pool, async (client) => {
     // Readers go on with the old registry until the commit; a second import waits.
     await client.query('LOCK TABLE assets, accounts, operations IN SHARE ROW EXCLUSIVE MODE')
@@ -44,7 +46,7 @@ export async function importRegistry(pool: Pool, content: RegistryContent): Prom
       geometry: f.geometry,
       properties: f.properties,
     }))
-    await insert(client, content.accounts, ACCOUNTS, (a) => a)
+    await insert(client, content.accounts, ACCOUNTS, (a) => sealed(keyring, a))
     await insert(client, unique(content.operations), OPERATIONS, ([id, o]) => ({
       id,
       known_at: toIso(o.knownAtMs),

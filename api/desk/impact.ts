@@ -1,7 +1,9 @@
 // Whom tickets concern: the accounts behind their meters, and what those need. `customer_type` of a meter in the registry says
 // life_support, hospital or school; `life_support: true` is the same as the first. Segments are those of the accounts.
 import type { TicketImpact } from '#model/desk.ts'
+import { type Keyring, NO_KEYS } from '#runtime/personal.ts'
 import type { Queryable } from '#runtime/postgres.ts'
+import { opened } from '../queries/personal.ts'
 import { NOBODY, segmentOf } from './priority.ts'
 
 export interface Concerned {
@@ -81,6 +83,7 @@ export async function customersOf(
   db: Queryable,
   meters: readonly string[],
   page: { offset: number; limit: number },
+  keyring: Keyring = NO_KEYS,
 ): Promise<CustomerRow[]> {
   const { rows } = await db.query<CustomerRow>(
     `SELECT coalesce(c.account, '') AS account, a.id AS meter, coalesce(c.segment, '') AS segment, ${CARE} AS care, coalesce(c.name, '') AS name,
@@ -90,7 +93,7 @@ export async function customersOf(
      ORDER BY array_position(ARRAY['life_support', 'hospital', 'school', ''], ${CARE}), coalesce(c.segment, '') <> 'vulnerable', a.id OFFSET $2 LIMIT $3`,
     [meters, page.offset, page.limit],
   )
-  return rows
+  return rows.map((r) => opened(keyring, r))
 }
 
 /** `Anna Meier` as `A…`, `+41 79 123 45 67` as `…67`: enough to recognise, not to use. */

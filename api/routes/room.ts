@@ -199,8 +199,8 @@ function search(app: App, { pool }: ApiDeps): void {
       )
       if (rows.length >= FOUND_MAX || principal === undefined || !seesCustomers(principal.roles)) return { found: rows }
       const customers = await pool.query<{ id: string; kind: string; label: string }>(
-        `SELECT a.id, a.kind, c.account || ' ' || c.name AS label FROM accounts c JOIN assets a ON a.properties->>'account' = c.account
-         WHERE c.account ILIKE $1 || '%' OR c.name ILIKE '%' || $1 || '%' ORDER BY c.account, a.id LIMIT $2`,
+        `SELECT a.id, a.kind, c.account AS label FROM accounts c JOIN assets a ON a.properties->>'account' = c.account
+         WHERE c.account ILIKE $1 || '%' ORDER BY c.account, a.id LIMIT $2`,
         [text, FOUND_MAX - rows.length],
       )
       return { found: [...rows, ...customers.rows] }

@@ -21,7 +21,7 @@ import { numberOf } from './tickets.ts'
 const NOTICES_MAX = 500
 const REPORTS_MAX = 500
 
-export function ticketDeskRoutes(app: App, { pool, live, nowMs }: ApiDeps): void {
+export function ticketDeskRoutes(app: App, { pool, live, nowMs, keyring }: ApiDeps): void {
   const one = async (id: string): Promise<Ticket> => {
     const ticket = (await ticketsByNo(pool, [numberOf(id)]))[0]
     if (ticket === undefined) throw new Problem(404, 'no_such_ticket', 'there is no ticket with this id')
@@ -93,7 +93,7 @@ export function ticketDeskRoutes(app: App, { pool, live, nowMs }: ApiDeps): void
     async (request) => {
       const t = await one(request.params.id)
       const meters = metersOfIntent({ affected: t.affected, scope: t.scope })
-      const customers = await customersOf(pool, meters, request.query)
+      const customers = await customersOf(pool, meters, request.query, keyring)
       const open = seesCustomers(request.principal?.roles ?? [])
       return { customers: open ? customers : customers.map(masked), total: meters.length, masked: !open }
     },

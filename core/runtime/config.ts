@@ -73,6 +73,10 @@ export const ConfigSchema = z.object({
   HUB_SECRET: z.string().default('').describe('Signs events to TMF621 listeners; empty: not signed'),
   SMTP_URL: z.string().default('').describe('smtp:// or smtps:// with user and password; empty: no e-mail'),
   SMTP_FROM: z.string().default('').describe('Sender of e-mails'),
+  PERSONAL_DATA_KEYS: z
+    .string()
+    .default('')
+    .describe('Keys of personal data at rest, id:base64 of 32 bytes, the first one seals; npm start makes one when empty'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
 

@@ -2,6 +2,7 @@
 // next start goes on with the same.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import type { Keyring } from '#runtime/personal.ts'
 import type { Pool } from '#runtime/postgres.ts'
 import { DEMO_SEED, townDataSet } from '../../simulators/town.ts'
 import { importDataSet } from '../import.ts'
@@ -30,10 +31,12 @@ export interface SourceOptions {
   /** False: no simulated town. */
   simulator: boolean
   say: Say
+  /** Seals personal data as it is imported. */
+  keyring: Keyring
 }
 
 /** Fills an empty registry and says what feeds the system. @throws Error when another data set is wanted than the one that is there. */
-export async function prepareSource(pool: Pool, { dataDir, data, simulator, say }: SourceOptions): Promise<Source> {
+export async function prepareSource(pool: Pool, { dataDir, data, simulator, say, keyring }: SourceOptions): Promise<Source> {
   const known = readSource(dataDir)
   const wanted = data === undefined ? undefined : resolve(data)
   const { rows } = await pool.query<{ n: number }>('SELECT count(*)::int AS n FROM assets')
@@ -61,7 +64,7 @@ export async function prepareSource(pool: Pool, { dataDir, data, simulator, say 
     await townDataSet(source.dir, DEMO_SEED, { nowMs: Date.now() })
   }
   if (source.kind !== 'gateways') {
-    const { assets, accounts, operations, warnings } = await importDataSet(pool, source.dir)
+    const { assets, accounts, operations, warnings } = await importDataSet(pool, source.dir, keyring)
     say(`Registry: ${assets} assets, ${accounts} accounts, ${operations} operations imported`)
     for (const w of warnings.slice(0, 5)) say(`Registry: ${w}`)
   }

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import { type Config, readConfig } from '#runtime/config.ts'
 import { createKafka, ensureTopics } from '#runtime/kafka.ts'
 import { createLog } from '#runtime/log.ts'
+import { createKeyring } from '#runtime/personal.ts'
 import { createPool } from '#runtime/postgres.ts'
 import { migrate } from '../migrate.ts'
 import type { Say } from './install.ts'
@@ -99,8 +100,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       }
     })
     const ports = await servicePorts(options)
-    const token = env.API_TOKEN || ownToken(dataDir)
+    const token = env.API_TOKEN || ownSecret(dataDir, 'token', () => randomBytes(24).toString('base64url'))
     const serviceEnv: Record<string, string> = { ...servers?.env, ...ports, METERSTREAM_DATA_DIR: dataDir, API_TOKEN: token }
+    serviceEnv.PERSONAL_DATA_KEYS =
+      env.PERSONAL_DATA_KEYS || ownSecret(dataDir, 'personal-keys', () => `k1:${randomBytes(32).toString('base64')}`)
     const { config, source } = await prepare(options, dataDir, serviceEnv)
     writeEnvironment(dataDir, serviceEnv, closings)
     const services = ourServices(config, serviceEnv, dataDir, say)
@@ -214,10 +217,10 @@ async function servicePorts({ env, ports }: SystemOptions): Promise<Record<keyof
   return chosen
 }
 
-/** The access token of the first administrator, made once and readable by the owner only. */
-function ownToken(dataDir: string): string {
-  const path = join(dataDir, 'token')
-  if (!existsSync(path)) writeFileSync(path, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 })
+/** A secret of this installation, made once and readable by the owner only. */
+function ownSecret(dataDir: string, name: string, make: () => string): string {
+  const path = join(dataDir, name)
+  if (!existsSync(path)) writeFileSync(path, `${make()}\n`, { mode: 0o600 })
   chmodSync(path, 0o600)
   return readFileSync(path, 'utf8').trim()
 }
@@ -236,7 +239,13 @@ async function prepare(
     const [applied, topics] = await Promise.all([migrate(pool), ensureTopics(createKafka(config, log, 'start'), config)])
     if (applied.length > 0) say(`PostgreSQL: ${applied.length} migrations applied`)
     say(`Kafka: topics in place, telemetry has ${topics.telemetryPartitions} partitions`)
-    const source = await prepareSource(pool, { dataDir, data: options.data, simulator: options.simulator, say })
+    const source = await prepareSource(pool, {
+      dataDir,
+      data: options.data,
+      simulator: options.simulator,
+      say,
+      keyring: createKeyring(config.PERSONAL_DATA_KEYS),
+    })
     if (source.kind !== 'gateways') {
       // Messages of a simulation or replay carry their time; one connection keeps their order.
       serviceEnv.METERSTREAM_CLOCK = env.METERSTREAM_CLOCK || 'messages'

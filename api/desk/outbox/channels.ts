@@ -3,7 +3,9 @@
 import { createHash } from 'node:crypto'
 import nodemailer from 'nodemailer'
 import type { Config } from '#runtime/config.ts'
+import { createKeyring } from '#runtime/personal.ts'
 import type { Queryable } from '#runtime/postgres.ts'
+import { personalOf } from '../../queries/personal.ts'
 import { retryAfterMs } from './backoff.ts'
 import { secretOf, sign } from './signature.ts'
 import type { Message } from './store.ts'
@@ -29,6 +31,7 @@ export type ChannelConfig = Pick<
   | 'HUB_SECRET'
   | 'SMTP_URL'
   | 'SMTP_FROM'
+  | 'PERSONAL_DATA_KEYS'
 >
 
 /** A receiver gets this long to answer. */
@@ -59,11 +62,8 @@ export function createChannels(config: ChannelConfig, db: Queryable): Channels {
           greetingTimeout: TIMEOUT_MS,
           socketTimeout: TIMEOUT_MS,
         } as object)
-  const contact = async (m: Message) =>
-    (await db.query<{ phone: string; email: string }>('SELECT phone, email FROM accounts WHERE account = $1', [m.account])).rows[0] ?? {
-      phone: '',
-      email: '',
-    }
+  const keyring = createKeyring(config.PERSONAL_DATA_KEYS)
+  const contact = async (m: Message) => (await personalOf(db, keyring, m.account)) ?? { phone: '', email: '' }
 
   async function send(m: Message): Promise<Sent> {
     switch (m.lane) {
