@@ -63,6 +63,24 @@ describe('the registry part', () => {
     expect(r.warnings).toEqual([])
   })
 
+  test('tariffs are read; a wrong one is kept and named, a list that is none is refused', async () => {
+    const version = { validFrom: '2026-01-01', charges: [{ id: 'e', type: 'energy', label: { en: 'E' }, rate: '0.2' }] }
+    const tariff = { code: 'T', commodity: 'power', label: { en: 'T' }, currency: 'EUR', versions: [version] }
+    await put('tariffs.json', JSON.stringify([tariff, { ...tariff, code: 'U', versions: [version, version] }]))
+    const r = await readRegistryFiles(dir)
+    expect(r.tariffs.map((t) => [t.code, t.commodity, t.valid])).toEqual([
+      ['T', 'power', true],
+      ['U', 'power', false],
+    ])
+    expect(r.warnings).toEqual([
+      'tariffs.json: U: versions.0.validUntil: versions must be in order: the next begins 2026-01-01, not after 2026-01-01',
+    ])
+    await put('tariffs.json', JSON.stringify([tariff, tariff, {}]))
+    await expect(readRegistryFiles(dir)).rejects.toThrow('tariffs.json: [1].code: T stands there twice')
+    await put('tariffs.json', '{}')
+    await expect(readRegistryFiles(dir)).rejects.toThrow('tariffs.json: expected an array of tariffs')
+  })
+
   test('accounts and operations may be absent', async () => {
     await rm(join(dir, 'accounts.csv'))
     await rm(join(dir, 'operations.csv'))

@@ -9,6 +9,7 @@ import { z } from 'zod'
 import { Account, AssetFeature, NETWORK_ZONE, OPERATION_KINDS, OPERATION_SCOPES, type Operation } from '#model/asset.ts'
 import { isTimezone, parseIso } from '#model/time.ts'
 import type { RegistryMeta } from '#model/zones.ts'
+import { parseTariff } from '#tariff/tariff.ts'
 import { type MessageOrRefusal, messagesOf } from './dataset-messages.ts'
 import { mergedRows, type RowBatch } from './dataset-rows.ts'
 
@@ -48,11 +49,20 @@ export interface DataSetMeta extends RegistryMeta {
   endMs: number | undefined
 }
 
+export interface TariffFile {
+  code: string
+  commodity: string
+  body: unknown
+  valid: boolean
+}
+
 export interface RegistryFiles {
   meta: DataSetMeta
   features: AssetFeature[]
   accounts: Account[]
   operations: Operation[]
+  /** Of tariffs.json, as they stand there: one that is not valid is kept for the data-quality list. */
+  tariffs: TariffFile[]
   /** Names of things that nothing defines: usable, but worth a look. */
   warnings: string[]
 }
@@ -79,15 +89,17 @@ export async function* messages(dir: string): AsyncIterable<MessageOrRefusal> {
   yield* (await readDataSet(dir)).messages()
 }
 
-/** Reads assets.geojson, accounts.csv, operations.csv and meta.json. Accounts and operations may be absent. @throws DataSetError */
+/** Reads assets.geojson, accounts.csv, operations.csv, tariffs.json and meta.json. Accounts, operations and tariffs may be absent. @throws DataSetError */
 export async function readRegistryFiles(dir: string): Promise<RegistryFiles> {
   const problems: string[] = []
   const meta = await readMeta(dir, problems)
   const features = await readAssets(dir, problems)
   const accounts = await readAccounts(dir, problems)
   const operations = await readOperations(dir, problems)
+  const wrong: string[] = []
+  const tariffs = await readTariffs(dir, problems, wrong)
   if (problems.length > 0 || meta === undefined) throw new DataSetError(problems)
-  return { meta, features, accounts, operations, warnings: dangling(features, accounts) }
+  return { meta, features, accounts, operations, tariffs, warnings: [...dangling(features, accounts), ...wrong] }
 }
 
 async function readText(dir: string, file: string, problems: string[]): Promise<string | undefined> {
@@ -165,6 +177,30 @@ async function readAssets(dir: string, problems: string[]): Promise<AssetFeature
     features.push(parsed.data)
   }
   return features
+}
+
+/** Tariffs, an array; `wrong` gets what makes one of them unusable, field by field. */
+async function readTariffs(dir: string, problems: string[], wrong: string[]): Promise<TariffFile[]> {
+  if (!existsSync(join(dir, 'tariffs.json'))) return []
+  const json = await readJson(dir, 'tariffs.json', problems)
+  if (json === undefined) return []
+  if (!Array.isArray(json)) {
+    problems.push('tariffs.json: expected an array of tariffs')
+    return []
+  }
+  const out = new Map<string, TariffFile>()
+  for (const [i, body] of json.entries()) {
+    const { code, commodity } = (body ?? {}) as { code?: unknown; commodity?: unknown }
+    if (typeof code !== 'string' || code === '') {
+      problems.push(`tariffs.json: [${i}].code: expected the tariff's code`)
+      continue
+    }
+    if (out.has(code)) problems.push(`tariffs.json: [${i}].code: ${code} stands there twice`)
+    const parsed = parseTariff(body)
+    if (!parsed.ok) wrong.push(...parsed.errors.map((e) => `tariffs.json: ${code}: ${e.field}: ${e.message}`))
+    out.set(code, { code, commodity: typeof commodity === 'string' ? commodity : '', body, valid: parsed.ok })
+  }
+  return [...out.values()]
 }
 
 /** Rows of a small CSV file with the line each stands on; an absent file has none. */

@@ -6,7 +6,7 @@ import type { RegistryMeta } from '#model/zones.ts'
 import { type Keyring, NO_KEYS } from '#runtime/personal.ts'
 import { type Pool, type PoolClient, tx } from '#runtime/postgres.ts'
 import { sealed } from '../api/queries/personal.ts'
-import { readRegistryFiles } from './dataset.ts'
+import { readRegistryFiles, type TariffFile } from './dataset.ts'
 
 const ROWS_PER_STATEMENT = 5_000
 
@@ -15,6 +15,8 @@ export interface RegistryContent {
   features: readonly AssetFeature[]
   accounts: readonly Account[]
   operations: readonly Operation[]
+  /** Added to those that are there, or in place of those of the same code: bills rest on the others. */
+  tariffs?: readonly TariffFile[]
 }
 
 export interface ImportResult {
@@ -57,6 +59,7 @@ export async function importRegistry(pool: Pool, content: RegistryContent, keyri
       end_at: toIso(o.endMs),
       note: o.note,
     }))
+    await putTariffs(client, content.tariffs ?? [])
     const { name = '', timezone, warmupUntilMs, intervalSeconds } = content.meta
     const meta = {
       name,
@@ -98,5 +101,25 @@ const OPERATIONS = `INSERT INTO operations (id, known_at, kind, scope_type, scop
 async function insert<T>(client: PoolClient, items: readonly T[], sql: string, toRow: (item: T) => object): Promise<void> {
   for (let i = 0; i < items.length; i += ROWS_PER_STATEMENT) {
     await client.query(sql, [JSON.stringify(items.slice(i, i + ROWS_PER_STATEMENT).map(toRow))])
+  }
+}
+
+/** The same tariff again changes nothing; another body is a new revision. */
+async function putTariffs(client: PoolClient, tariffs: readonly TariffFile[]): Promise<void> {
+  for (const t of tariffs) {
+    const { rows } = await client.query<{ revision: number }>(
+      `INSERT INTO tariffs (code, commodity, body, valid, updated_by) VALUES ($1, $2, $3, $4, 'import')
+       ON CONFLICT (code) DO UPDATE SET commodity = excluded.commodity, body = excluded.body, valid = excluded.valid,
+         revision = tariffs.revision + 1, updated_at = now(), updated_by = 'import' WHERE tariffs.body <> excluded.body
+       RETURNING revision`,
+      [t.code, t.commodity, JSON.stringify(t.body), t.valid],
+    )
+    const revision = rows[0]?.revision
+    if (revision === undefined) continue
+    await client.query("INSERT INTO tariff_changes (code, revision, body, updated_by) VALUES ($1, $2, $3, 'import')", [
+      t.code,
+      revision,
+      JSON.stringify(t.body),
+    ])
   }
 }

@@ -14,6 +14,7 @@ import { drawWild, misregister, WildField } from './dataset/wild.ts'
 import { QUARTER_MS } from './power/sim.ts'
 import { describe } from './scenarios/describe.ts'
 import { dmaId, type FeatureCollection, townFeatures } from './town/features.ts'
+import { TOWN_TARIFFS } from './town/tariffs.ts'
 import { accountsCsv, makeTown, operationsCsv } from './town.ts'
 import type { Parts } from './world.ts'
 
@@ -157,6 +158,7 @@ async function main({ dir, part, seed, options, intervalMs }: Wanted): Promise<v
   put('assets.geojson', `${JSON.stringify(features)}\n`)
   const accounts = new Set(features.features.map((f) => (f.properties as { account?: string }).account ?? ''))
   put('accounts.csv', accountsCsv(town, accounts))
+  put('tariffs.json', JSON.stringify(TOWN_TARIFFS, undefined, 1))
   put('operations.csv', operationsCsv([...water.operations, ...(storm?.operations ?? [])]))
   put('effects.jsonl', effects.map((e) => `${JSON.stringify(describe(town, e))}\n`).join(''))
   const count = { sensors: rows.readings - meterRows, meters: meterRows }

@@ -12,6 +12,7 @@ import { buildGateways } from './town/gateways.ts'
 import { DEMO_SEED, planTown } from './town/plan.ts'
 import { buildPremises } from './town/premises.ts'
 import { buildStreets } from './town/streets.ts'
+import { TOWN_TARIFFS } from './town/tariffs.ts'
 import type { Town, WaterMeter } from './town/types.ts'
 import { toInp } from './water/inp.ts'
 import { buildWater } from './water/network.ts'
@@ -117,6 +118,7 @@ export async function townDataSet(dir: string, seed: number, options: TownOption
   await mkdir(dir, { recursive: true })
   await writeFile(join(dir, 'assets.geojson'), `${JSON.stringify(townFeatures(town))}\n`)
   await writeFile(join(dir, 'accounts.csv'), accountsCsv(town))
+  await writeFile(join(dir, 'tariffs.json'), JSON.stringify(TOWN_TARIFFS, undefined, 1))
   await writeFile(join(dir, 'operations.csv'), operationsCsv(plannedOperations(town, { startMs, endMs, timezone })))
   const mean = Float64Array.from(town.water.nodes, (n) => n.unmeteredM3h)
   for (const p of town.premises) mean[p.node] = (mean[p.node] as number) + p.waterM3d / 24

@@ -5,6 +5,7 @@ import { place, since, type TicketType, words } from './ticket-type.ts'
 
 const TITLES: Record<string, string> = {
   bypass: 'Use past the meter suspected',
+  tamper: 'Meter tampered with, and less use since',
   usage_on_inactive: 'Use without a contract',
   high_usage: 'Unusually high use',
   zero_usage: 'No use where some is expected',

@@ -2,7 +2,11 @@
 import { severityRank } from '../incident.ts'
 import { place, since, type TicketType, words } from './ticket-type.ts'
 
-const USAGE: Record<string, string> = { stuck_register: 'Register stands still', reverse_flow: 'Register runs backwards' }
+const USAGE: Record<string, string> = {
+  stuck_register: 'Register stands still',
+  reverse_flow: 'Register runs backwards',
+  phase_loss: 'Phase without voltage',
+}
 
 export const meterWork: TicketType = {
   name: 'meter_work',
