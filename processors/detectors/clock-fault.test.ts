@@ -28,3 +28,19 @@ test('within the tolerance, and with late reads, it is none', () => {
 test('a gateway that sends what it kept is none', () => {
   expect(live({ failures: [{ gateway: 'G1', fromMs: T0 + 4 * HOUR, toMs: T0 + 12 * HOUR, backfill: true }] })).toEqual([])
 })
+
+test('a gasp from the future is told, though the reads are right, and forgotten after a fortnight without another', () => {
+  const town = aTown()
+  const log = logOf(town, { toMs: T0 + 15 * 24 * HOUR })
+  const at = T0 + 5 * HOUR + 1
+  const event = { device: 'E4', event: 'power_lost', tsMs: at + 30 * HOUR, detail: undefined, gateway: 'G1', receivedAtMs: at } as const
+  const k = log.findIndex((r) => r.kind === 'tick' && r.nowMs > at)
+  log.splice(k, 0, { kind: 'data', zone: 'F1', readings: [], events: [event] })
+  const r = runZone(log, [clockFault])
+  const said = r.findings.filter((f) => f.subtype === 'future_events')
+  expect(said.map((f) => [f.scope.id, f.reason])).toEqual([
+    ['E4', 'events-from-the-future'],
+    ['E4', 'no-more-of-them'],
+  ])
+  expect(said[0]?.size).toEqual({ aheadS: 30 * 3600, events: 1 })
+})

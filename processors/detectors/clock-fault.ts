@@ -1,7 +1,7 @@
 // A meter whose clock is wrong: its reads arrive constantly late, or before they were made. A stored batch also arrives late, but each
 // of its reads by another time; a clock is off by the same amount read after read.
 import { z } from 'zod'
-import { toIso } from '#model/time.ts'
+import { DAY_MS, toIso } from '#model/time.ts'
 import type { Detector, DetectorContext, ValidatedRead } from '../fold.ts'
 import { carryColumn, layoutOf } from './power/layout.ts'
 
@@ -13,6 +13,9 @@ export const ClockFaultSettings = z.object({
   /** So many reads in a row, with lags within this range of each other. */
   reads: z.number().int().min(3).default(12),
   spreadS: z.number().positive().default(240),
+  /** An event dated so much after its arrival comes from the future; over when none came for so many days. */
+  futureS: z.number().positive().default(600),
+  futureClearDays: z.number().positive().default(14),
   /** Back within tolerance for so many reads. */
   clearReads: z.number().int().min(1).default(4),
 })
@@ -32,13 +35,22 @@ interface State {
   open: Map<string, number>
   /** First read of a run. */
   firstMs: Map<string, number>
+  /** Meter -> its events from the future. */
+  future: Map<string, Future>
+}
+
+interface Future {
+  onsetMs: number
+  lastMs: number
+  events: number
+  mostS: number
 }
 
 export const clockFault: Detector<State, Settings> = {
   name: 'clock-fault',
   zoneKinds: ['feeder', 'network'],
   kinds: ['clock_fault'],
-  version: 1,
+  version: 2,
   settings: ClockFaultSettings,
   create: (zone) => createState(layoutOf(zone).ids),
   onZone(s, ctx) {
@@ -46,9 +58,30 @@ export const clockFault: Detector<State, Settings> = {
     const next = createState(ids)
     for (const c of ['newestMs', 'run', 'leastS', 'mostS'] as const) carryColumn(s.ids, s[c], ids, next[c])
     for (const k of ['open', 'firstMs'] as const) for (const [id, ms] of s[k]) if (index.has(id)) next[k].set(id, ms)
+    for (const [id, f] of s.future) if (index.has(id)) next.future.set(id, f)
     Object.assign(s, next)
   },
   onRead,
+  onEvent(s, event, info, ctx) {
+    const aheadS = (event.tsMs - event.receivedAtMs) / 1000
+    // A clock that is known to be wrong explains it.
+    if (aheadS <= ctx.settings.futureS || s.open.has(info.asset.id)) return
+    const id = info.asset.id
+    const f = s.future.get(id) ?? { onsetMs: event.receivedAtMs, lastMs: 0, events: 0, mostS: 0 }
+    s.future.set(id, f)
+    f.lastMs = ctx.nowMs
+    f.events += 1
+    f.mostS = Math.max(f.mostS, aheadS)
+    sayFuture(id, f, null, ctx)
+  },
+  onTick(s, _tick, ctx) {
+    if (s.future.size === 0) return
+    for (const [id, f] of s.future) {
+      if (ctx.nowMs - f.lastMs < ctx.settings.futureClearDays * DAY_MS) continue
+      s.future.delete(id)
+      sayFuture(id, f, f.lastMs, ctx)
+    }
+  },
 }
 
 function createState(ids: string[]): State {
@@ -61,6 +94,7 @@ function createState(ids: string[]): State {
     mostS: new Float32Array(n),
     open: new Map(),
     firstMs: new Map(),
+    future: new Map(),
   }
 }
 
@@ -134,5 +168,22 @@ function say(s: State, i: number, id: string, onsetMs: number, clearedAtMs: numb
     evidence: [
       { what: 'arrival-lag', leastS: Math.round(least), mostS: Math.round(most), reads: ctx.settings.reads, since: toIso(onsetMs) },
     ],
+  })
+}
+
+/** Its reads may be right: some meters date events by another clock. What happened is dated by its arrival. */
+function sayFuture(id: string, f: Future, clearedAtMs: number | null, ctx: Ctx): void {
+  ctx.emit({
+    kind: 'clock_fault',
+    subtype: 'future_events',
+    scope: { type: 'meter', id },
+    onsetMs: f.onsetMs,
+    clearedAtMs,
+    severity: 'warning',
+    confidence: 0.95,
+    affected: [id],
+    size: { aheadS: Math.round(f.mostS), events: f.events },
+    reason: clearedAtMs === null ? 'events-from-the-future' : 'no-more-of-them',
+    evidence: [{ what: 'event-dated-after-arrival', aheadS: Math.round(f.mostS), events: f.events, since: toIso(f.onsetMs) }],
   })
 }

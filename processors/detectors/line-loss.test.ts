@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { lineLoss } from './line-loss.ts'
-import { aTown, household, type Run, runZone, T0, type TownOptions, type Use, useOf } from './power.fixture.ts'
+import { aTown, household, logOf, type Run, runZone, T0, type TownOptions, type Use, useOf } from './power.fixture.ts'
 
 const DAY = 86_400_000
 const START = T0 + 10 * DAY
@@ -39,4 +39,47 @@ test('it ends when the balance closes', () => {
 
 test('without totalising meters, or with meters read at different intervals, there is no balance and nothing is said', () => {
   expect(live({ takenKw: () => 5 }, { checkMeters: false }).final).toEqual([])
+})
+
+// E2 is registered at T1 and hangs at T3, always or from one day on: its load is missing there and too much here.
+const moved = (fromMs: number) => ({
+  takenKw: (t: string, ms: number) => (ms < fromMs ? 0 : t === 'T1' ? -household('E2', ms) : t === 'T3' ? household('E2', ms) : 0),
+})
+
+test.each([0, START])('a meter registered at the wrong transformer is named, with the likely right one (since %i)', (fromMs) => {
+  const r = live(moved(fromMs), { transformers: 4 })
+  const proposals = r.final.filter((x) => x.subtype === 'wrong_transformer')
+  expect(proposals).toHaveLength(1)
+  expect(proposals[0]).toMatchObject({ scope: { type: 'meter', id: 'E2' }, reason: 'load-belongs-elsewhere', candidates: [{ id: 'T3' }] })
+  expect(proposals[0]?.evidence[0]).toEqual({ what: 'registered-at', transformer: 'T1' })
+  // What it explains says so; a loss that was always there is part of what the transformer is known for.
+  const losses = r.final.filter((x) => x.scope.type === 'transformer')
+  const explained = losses.filter((x) => x.evidence.some((e) => e.what === 'explained-by-meter' && e.meter === 'E2'))
+  expect(explained.map((x) => x.scope.id).sort()).toEqual(fromMs === 0 ? [] : ['T1', 'T3'])
+})
+
+test('an honest theft at one transformer and a wrong multiplier at another are no moved meter', () => {
+  const r = live({ takenKw: (t) => (t === 'T3' ? 0.8 : t === 'T1' ? -0.8 : 0) }, { transformers: 4 })
+  expect(r.final.filter((x) => x.subtype === 'wrong_transformer')).toEqual([])
+})
+
+test('a meter that loses supply twice with another transformer, and never with its own, is proposed for it', () => {
+  const town = aTown({ transformers: 6, metersEach: 8 })
+  const hour = 3_600_000
+  const other = ['E9', 'E10', 'E11', 'E12', 'E13', 'E14', 'E15', 'E16']
+  const fault = (day: number, meters: string[]) => ({
+    meters,
+    fromMs: T0 + day * 24 * hour,
+    toMs: T0 + day * 24 * hour + hour,
+    gaspRate: 0.9,
+  })
+  const of = (meters: string[]) => runZone(logOf(town, { toMs: T0 + 3 * 24 * hour, off: [fault(1, meters), fault(2, meters)] }), [lineLoss])
+  const [f] = of([...other, 'E2']).final
+  expect(f).toMatchObject({
+    subtype: 'wrong_transformer',
+    scope: { id: 'E2' },
+    reason: 'loses-supply-elsewhere',
+    candidates: [{ id: 'T2' }],
+  })
+  expect(of(other).final).toEqual([])
 })
