@@ -94,6 +94,8 @@ function Search() {
     return answer.found
   }
   const take = (id: string) => {
+    // An answer still on its way is no longer asked for.
+    latest.current = ''
     selected.value = id
     setFound([])
     if (route.value.view !== 'map') go('map')

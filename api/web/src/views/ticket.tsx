@@ -264,7 +264,10 @@ function Customers(props: { id: string; version: number }) {
       <ul class="customers">
         {list.customers.map((c) => (
           <li key={`${c.account} ${c.meter}`}>
-            {c.name || c.account || c.meter} <small>{[c.phone, c.segment, c.care, c.meter].filter((s) => s !== '').join(' · ')}</small>
+            {c.name || c.account || c.meter}{' '}
+            <small>
+              {[c.phone, c.segment, c.care, c.name === '' && c.account === '' ? '' : c.meter].filter((s) => s !== '').join(' · ')}
+            </small>
           </li>
         ))}
       </ul>
