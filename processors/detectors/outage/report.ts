@@ -168,7 +168,7 @@ function leftWants(s: OutageState, e: Interruption, p: Part, parent: Want, ctx: 
     const longer =
       m.backBy === 'event' ? m.backMs > p.endMs + ctx.settings.joinS * 1000 : m.backMs > p.endMs + 1.5 * (s.meters.stepMs[i] as number)
     // Its own message, dated well after the others', is proof enough without a missed read.
-    const told = longer && (known || (m.backBy === 'event' && m.gaspMs + m.silentFromMs > 0))
+    const told = longer && p.endMs > 0 && (known || (m.backBy === 'event' && m.gaspMs + m.silentFromMs > 0))
     if (!left && !told) continue
     const more = m.backMs > p.endMs ? (m.backMs - p.endMs) / 60_000 : 0
     out.push({
