@@ -321,7 +321,6 @@ describe('notices', () => {
 describe('customer reports', () => {
   it('join what telemetry knows: by meter, by network, by place; refuse whom nobody knows', async () => {
     await applyIntents(api.pool, [outage('k-report', { affected: ['E1', 'E2'] })])
-    const id = await byKey('k-report')
     const report = (body: object, key?: string) =>
       api.send(
         'POST',
@@ -340,8 +339,10 @@ describe('customer reports', () => {
     })
     expect((await report({})).status).toBe(400)
     expect(await json(report({ at: [9, 48] }))).toMatchObject({ state: 'own_ticket', match: 'nothing_known' })
-    const { reports } = await json(api.get(`/v1/tickets/${id}/desk`))
-    expect(reports.length).toBeGreaterThanOrEqual(1)
+    const { ticket } = await json(report({ account: 'A1' }, 'call-00001'))
+    const { reports } = await json(api.get(`/v1/tickets/${ticket}/desk`))
+    expect(reports.map((r: { match: string }) => r.match)).toContain('same_meter')
+    expect((await json(api.get(`/v1/tickets/${ticket}`))).ticket.reports).toBe(reports.length)
   })
 
   it('alike near each other raise one suspected incident, which telemetry confirms', async () => {
@@ -363,7 +364,7 @@ describe('customer reports', () => {
       title: 'Suspected outage: T2',
       scope: { type: 'transformer', id: 'T2' },
       reports: 3,
-      reason: 'report_attached',
+      reason: 'suspected_by_reports',
       origin: 'report',
     })
     expect((await json(api.get('/v1/reports?state=suspected'))).reports).toHaveLength(3)
@@ -434,7 +435,7 @@ describe('crews', () => {
 
 describe('the outage feed', () => {
   it('tells what is out, why as far as known, how many, since and until when, and where', async () => {
-    await step(await byKey('k-confirm'), 'etr', { etr: toIso(api.live.nowMs() + HOUR_MS) })
+    await step(await byKey('k-confirm'), 'etr', { etr: toIso(api.live.nowMs() + 9 * HOUR_MS) })
     const { outages } = await json(api.get('/v1/outages'))
     const one = outages.find((o: { mRID: string }) => o.mRID === 'k-confirm')
     expect(one).toMatchObject({
@@ -443,7 +444,7 @@ describe('the outage feed', () => {
       metersAffected: 3,
       originalMetersAffected: 3,
       customersAffected: 3,
-      estimatedRestorationTime: toIso(api.live.nowMs() + HOUR_MS),
+      estimatedRestorationTime: toIso(api.live.nowMs() + 9 * HOUR_MS),
       estimatedRestorationBy: 'person',
       outageArea: { equipmentKind: 'transformer', equipment: 'T2', geometry: { type: 'Point', coordinates: [8.1, 47] } },
     })

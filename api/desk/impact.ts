@@ -39,9 +39,10 @@ export async function concernedBy(
        count(DISTINCT customer) FILTER (WHERE care = 'life_support') AS life, count(DISTINCT customer) FILTER (WHERE care = 'hospital') AS hospitals,
        count(DISTINCT customer) FILTER (WHERE care = 'school') AS schools, CASE WHEN count(DISTINCT account) = 1 THEN max(account) END AS account
      FROM (
-       SELECT l.key, coalesce(c.account, a.id) AS customer, c.account, c.segment, ${CARE} AS care
+       SELECT l.key, coalesce(c.account, a.id) AS customer, c.account, coalesce(p.segment, c.segment) AS segment, ${CARE} AS care
        FROM jsonb_to_recordset($1::jsonb) AS l(key text, meters text[]) CROSS JOIN LATERAL unnest(l.meters) m
        JOIN assets a ON a.id = m AND a.kind IN ('water_meter', 'electric_meter') LEFT JOIN accounts c ON c.account = a.properties->>'account'
+         LEFT JOIN account_profiles p ON p.account = c.account
      ) x GROUP BY key`,
     [JSON.stringify(lists)],
   )
@@ -78,7 +79,7 @@ export interface CustomerRow {
   language: string
 }
 
-/** Customers behind meters, most protected first, with their personal data: whoever shows them masks them. */
+/** Customers behind meters, most protected first, with their personal data as it is stored: whoever shows it opens and masks it. */
 export async function customersOf(
   db: Queryable,
   meters: readonly string[],
@@ -86,11 +87,11 @@ export async function customersOf(
   keyring: Keyring = NO_KEYS,
 ): Promise<CustomerRow[]> {
   const { rows } = await db.query<CustomerRow>(
-    `SELECT coalesce(c.account, '') AS account, a.id AS meter, coalesce(c.segment, '') AS segment, ${CARE} AS care, coalesce(c.name, '') AS name,
+    `SELECT coalesce(c.account, '') AS account, a.id AS meter, coalesce(p.segment, c.segment, '') AS segment, ${CARE} AS care, coalesce(c.name, '') AS name,
        coalesce(c.phone, '') AS phone, coalesce(c.email, '') AS email, coalesce(c.language, '') AS language
-     FROM assets a LEFT JOIN accounts c ON c.account = a.properties->>'account'
+     FROM assets a LEFT JOIN accounts c ON c.account = a.properties->>'account' LEFT JOIN account_profiles p ON p.account = c.account
      WHERE a.id = ANY($1) AND a.kind IN ('water_meter', 'electric_meter')
-     ORDER BY array_position(ARRAY['life_support', 'hospital', 'school', ''], ${CARE}), coalesce(c.segment, '') <> 'vulnerable', a.id OFFSET $2 LIMIT $3`,
+     ORDER BY array_position(ARRAY['life_support', 'hospital', 'school', ''], ${CARE}), coalesce(p.segment, c.segment, '') <> 'vulnerable', a.id OFFSET $2 LIMIT $3`,
     [meters, page.offset, page.limit],
   )
   return rows.map((r) => opened(keyring, r))
