@@ -9,6 +9,7 @@ import { doubleColumn, IlpRows, longColumn, rowPrefix, timeColumn } from '#runti
 import { createKafka, createProducer, ensureTopics, type Kafka, type RecordProducer, topicName } from '#runtime/kafka.ts'
 import { silentLog } from '#runtime/log.ts'
 import { createRegistry } from '#runtime/metrics.ts'
+import type { Keyring } from '#runtime/personal.ts'
 import { createPool, type Pool } from '#runtime/postgres.ts'
 import { createQuestDb, type QuestDb } from '#runtime/questdb.ts'
 import { ensureQuestDbTables } from '../processors/sinks/questdb.ts'
@@ -44,6 +45,7 @@ export interface TestApiOptions {
   /** The topics' consumers too; without them only HTTP over the stores. */
   consumers?: boolean
   webDir?: string
+  keyring?: Keyring
 }
 
 export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
@@ -85,6 +87,7 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
       nowMs,
       accountLinkSecret: 'a-link-secret-for-tests',
       limits,
+      ...(options.keyring === undefined ? {} : { keyring: options.keyring }),
       ...(options.webDir === undefined ? {} : { webDir: options.webDir }),
     },
     { ready: () => ({ ok: listening(), parts: [] }) },
