@@ -468,6 +468,57 @@ describe('call-backs', () => {
   })
 })
 
+describe('figures', () => {
+  it('count what was in time, by class, segment, team and month, and what it cost', async () => {
+    const range = `from=${toIso(T0 - DAY_MS)}&to=${toIso(NOW + 4 * DAY_MS)}`
+    const { groups, currency } = await json(api.get(`/v1/kpis?${range}&by=class`))
+    const outages = groups.find((g: { group: string }) => g.group === 'outage')
+    expect([currency, groups.map((g: { group: string }) => g.group)]).toEqual(['EUR', ['complaint/billing', 'leak', 'outage']])
+    expect(outages.tickets).toBeGreaterThan(5)
+    expect(outages.respondedInTime).toBeLessThan(1)
+    expect(outages.energyNotSuppliedKwh).toBeGreaterThan(0)
+    expect(groups[0]).toMatchObject({ tickets: 1, firstContact: 1, repliedInTime: 1, repeatComplaints: 0, reopened: 0 })
+    for (const by of ['all', 'segment', 'team', 'month', 'priority']) {
+      const all = await json(api.get(`/v1/kpis?${range}&by=${by}`))
+      expect(all.groups.reduce((n: number, g: { tickets: number }) => n + g.tickets, 0)).toBe(
+        groups.reduce((n: number, g: { tickets: number }) => n + g.tickets, 0),
+      )
+    }
+  })
+
+  it('score by judged weights, and refuse judgements that contradict each other', async () => {
+    const card = await json(api.get(`/v1/scorecard?from=${toIso(T0 - DAY_MS)}&to=${toIso(NOW + 4 * DAY_MS)}`))
+    expect(card.total.score).toBeGreaterThan(0)
+    expect(Object.values(card.weights as Record<string, number>).reduce((s, v) => s + v, 0)).toBeCloseTo(1, 6)
+    expect(card.teams.map((t: { team: string }) => t.team).sort()).toEqual(['C3', 'desk'])
+    expect(card.months.length).toBeGreaterThan(0)
+    expect(card.gaps.map((g: { name: string; size: number | null }) => g.name)).toEqual([
+      'knowledge',
+      'standards',
+      'delivery',
+      'communication',
+      'customer',
+    ])
+    expect(card.gaps[4]).toMatchObject({ should: 5, is: 4, size: 1 })
+    const { model, criteria } = await json(api.get('/v1/scorecard/model'))
+    expect(criteria.consistencyRatio).toBeLessThan(0.1)
+    const matrix = [
+      [1, 9, '1/9', 1],
+      ['1/9', 1, 9, 1],
+      [9, '1/9', 1, 1],
+      [1, 1, 1, 1],
+    ]
+    expect(await json(api.send('PUT', '/v1/scorecard/model', { ...model, criteria: { ...model.criteria, matrix } }))).toMatchObject({
+      status: 422,
+      errors: [{ field: 'body.criteria', message: expect.stringContaining('consistency ratio') }],
+    })
+    expect(await json(api.send('PUT', '/v1/scorecard/model', { ...model, costTarget: 80 }))).toMatchObject({
+      version: 1,
+      model: { costTarget: 80 },
+    })
+  })
+})
+
 describe('TMF621 listeners', () => {
   it('get each event once, as the published document has it, and only those they asked for', async () => {
     const HUB = '/tmf-api/troubleTicket/v5/hub'

@@ -80,7 +80,8 @@ describe('TMF621', () => {
   })
 
   it('says what it does not offer', async () => {
-    expect((await api.get(`${PATH}?filter=x`)).status).toBe(501)
+    expect((await api.get(`${PATH}?filter=x`)).status).toBe(400)
+    expect((await api.get(`${PATH}?after=x`)).status).toBe(501)
     expect((await api.get(`${PATH}?colour=red`)).status).toBe(400)
     expect((await api.get(`${PATH}?status=lost`)).status).toBe(400)
     expect((await api.send('DELETE', `${PATH}/T-1001`)).status).toBe(404)
