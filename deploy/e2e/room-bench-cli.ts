@@ -1,6 +1,7 @@
 // Measures the page in a real browser with 100,000 points of which 5,000 change each second, while somebody pans and zooms:
 //   node deploy/e2e/room-bench-cli.ts [--points 100000] [--changes 5000] [--seconds 20]
-// Prints one JSON line: time to a map with something on it, tasks of the main thread from the browser's own trace, weight of the page.
+// and then with a storm of 5,000 alarms within a minute's share of time. Prints one JSON line: time to a map with something on it, tasks
+// of the main thread from the browser's own trace, weight of the page.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,6 +11,9 @@ import { gzipSync } from 'node:zlib'
 import type { Page } from 'playwright-core'
 import type { AssetFeature } from '#model/asset.ts'
 import type { LiveValue } from '#model/live-events.ts'
+import { DEFAULT_POLICY } from '../../api/alarms/policy.ts'
+import { applyFinding, tick, viewOf } from '../../api/alarms/state.ts'
+import { aFinding } from '../../api/api.fixture.ts'
 import { type Room, startRoom } from './room.fixture.ts'
 import { openBrowser } from './system.ts'
 
@@ -20,6 +24,8 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '20' },
   },
 })
+const STORM = 5_000
+const STORM_MS = 20_000
 const points = Number(options.points)
 const changes = Number(options.changes)
 const seconds = Number(options.seconds)
@@ -34,9 +40,15 @@ try {
   await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline', 'disabled-by-default-devtools.timeline'] })
   await move(page, seconds * 1000)
   const trace = JSON.parse((await browser.stopTracing()).toString()) as { traceEvents: TraceEvent[] }
+  await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline'] })
+  const shown = await storm(page, room)
+  const stormTrace = JSON.parse((await browser.stopTracing()).toString()) as { traceEvents: TraceEvent[] }
   await stop()
   console.log(
-    JSON.stringify({ type: 'room-bench', points, changesPerSecond: changes, ...opened, ...tasksOf(trace.traceEvents), ...weight() }),
+    JSON.stringify({
+      ...{ type: 'room-bench', points, changesPerSecond: changes, ...opened, ...tasksOf(trace.traceEvents), ...weight() },
+      storm: { alarms: STORM, shownInList: shown, ...tasksOf(stormTrace.traceEvents) },
+    }),
   )
 } finally {
   await browser.close()
@@ -48,6 +60,7 @@ interface TraceEvent {
   ph: string
   pid: number
   tid: number
+  ts: number
   dur?: number
   args?: { name?: string }
 }
@@ -58,6 +71,15 @@ function tasksOf(events: readonly TraceEvent[]) {
   const busiest = names
     .map((n) => events.filter((e) => e.ph === 'X' && e.pid === n.pid && e.tid === n.tid && /RunTask$/.test(e.name)))
     .sort((a, b) => b.length - a.length)[0]
+  // What the longest tasks did: the longest event within each, without those that only wrap it.
+  const longest = [...(busiest ?? [])].sort((a, b) => (b.dur ?? 0) - (a.dur ?? 0)).slice(0, 8)
+  const inside = longest.map((task) => {
+    const within = events.filter(
+      (e) => e.ph === 'X' && e.tid === task.tid && e.pid === task.pid && e !== task && e.ts >= task.ts && e.ts < task.ts + (task.dur ?? 0),
+    )
+    const top = within.filter((e) => !/RunTask$/.test(e.name)).sort((a, b) => (b.dur ?? 0) - (a.dur ?? 0))
+    return `${Math.round((task.dur ?? 0) / 1000)} ms: ${[...new Set(top.map((e) => e.name))].slice(0, 4).join(' > ')}`
+  })
   const ms = (busiest ?? []).map((e) => (e.dur ?? 0) / 1000).sort((a, b) => b - a)
   const frames = events.filter((e) => e.name === 'FireAnimationFrame' && names.some((n) => n.pid === e.pid && n.tid === e.tid)).length
   return {
@@ -65,6 +87,7 @@ function tasksOf(events: readonly TraceEvent[]) {
     tasksAbove100Ms: ms.filter((x) => x > 100).length,
     tasksAbove50Ms: ms.filter((x) => x > 50).length,
     animationFramesPerSecond: Math.round(frames / seconds),
+    longestTasks: inside,
   }
 }
 
@@ -130,6 +153,25 @@ function change(r: Room): () => Promise<void> {
     r.api.live.takeRecord({ type: 'live', zone: 'Z', partition: 0, nowMs, readings: values.length, values }, Date.now())
   }, 250)
   return async () => clearInterval(timer)
+}
+
+/** Alarms with their findings, spread over twenty seconds; returns how many the page counts in the end. */
+async function storm(page: Page, r: Room): Promise<number> {
+  const places = r.features.filter((f) => f.properties.kind === 'transformer')
+  const slices = STORM_MS / 100
+  for (let i = 0; i < slices; i++) {
+    for (let k = i * (STORM / slices); k < (i + 1) * (STORM / slices); k++) {
+      const id = (places[k % places.length] as AssetFeature).properties.id
+      const f = aFinding('outage', { type: 'transformer', id: `${id}-${k}` }, { zone: `Z${k % 50}` })
+      r.api.live.takeFinding(f)
+      const step = applyFinding(null, f, DEFAULT_POLICY)
+      const alarm = step === undefined ? undefined : tick(step.alarm, step.alarm.updatedMs, DEFAULT_POLICY)?.alarm
+      if (alarm !== undefined) r.api.live.takeAlarm(viewOf(alarm, r.nowMs()))
+    }
+    await sleep(100)
+  }
+  await sleep(1000)
+  return Number(/(\d+)/.exec((await page.locator('#tab-alarms').textContent()) ?? '')?.[1])
 }
 
 /** Bytes that a browser fetches compressed: all of the page but the map library and its worker. */

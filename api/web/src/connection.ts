@@ -191,9 +191,9 @@ const DRAWN = new Set(['pressure_sensor', 'level_sensor', 'pump_sensor', 'flow_m
 
 let registryLoaded = false
 
-/** The network first, in one go: with it the map means something. Meters and junctions follow in parts. */
-const FIRST_KINDS =
-  'dma,pipe,valve,pump,tank,reservoir,pressure_sensor,level_sensor,pump_sensor,flow_meter,substation,feeder,transformer,gateway,crew'
+/** The network first: with it the map means something. Then what measures; meters and junctions follow in parts. */
+const FIRST_KINDS = 'dma,pipe,valve,pump,tank,reservoir,substation,feeder'
+const NEXT_KINDS = 'pressure_sensor,level_sensor,pump_sensor,flow_meter,transformer,gateway,crew'
 const LATER_KINDS = 'water_meter,electric_meter,junction'
 /** Small enough to be read in less time than anybody notices. */
 const PART = 5_000
@@ -228,11 +228,15 @@ async function loadRegistry(): Promise<void> {
     return problems
   }
   const first = await take(FIRST_KINDS)
+  const next = await take(NEXT_KINDS)
   registryLoaded = true
   const later = async (): Promise<void> => {
     try {
       const more = await take(LATER_KINDS)
-      registryProblems.value = { noPlace: first.noPlace + more.noPlace, twice: first.twice + more.twice }
+      registryProblems.value = {
+        noPlace: first.noPlace + next.noPlace + more.noPlace,
+        twice: first.twice + next.twice + more.twice,
+      }
     } catch (error) {
       console.warn('meters not loaded, trying again:', error)
       setTimeout(() => void later(), RECONNECT_MS)

@@ -9,7 +9,7 @@ export const LAYERS_OF: Record<LayerGroup, readonly string[]> = {
   network: ['pipes', 'feeders', 'nodes'],
   meters: ['meters'],
   sensors: ['sensors', 'sensor-labels', 'flow-meters'],
-  transformers: ['transformers'],
+  transformers: ['transformers', 'transformers-far'],
   crews: ['crews'],
   incidents: ['incidents'],
 }

@@ -187,9 +187,21 @@ function layers(c: Colours): LayerSpecification[] {
       paint: { 'circle-radius': 5, 'circle-color': severity, 'circle-stroke-color': c.halo, 'circle-stroke-width': 1.5 },
     },
     {
+      // From afar a square of its load is a dot; what is abnormal keeps its colour and size.
+      id: 'transformers-far',
+      type: 'circle',
+      source: 'transformers',
+      maxzoom: 12.5,
+      paint: {
+        'circle-radius': ['match', ['get', 'state'], 'normal', 1.5, 5],
+        'circle-color': ['match', ['get', 'state'], 'normal', c.normalDeep, stateColour(c)],
+      },
+    },
+    {
       id: 'transformers',
       type: 'symbol',
       source: 'transformers',
+      minzoom: 12.5,
       layout: {
         'icon-image': ['get', 'icon'],
         'icon-allow-overlap': true,
@@ -211,7 +223,7 @@ function layers(c: Colours): LayerSpecification[] {
       layout: {
         'icon-image': 'flow-meter',
         'icon-allow-overlap': true,
-        'text-field': ['step', ['zoom'], '', 12.8, ['get', 'label']],
+        'text-field': ['step', ['zoom'], '', 12.5, ['get', 'label']],
         'text-font': FONT,
         'text-size': 12,
         'text-offset': [0, 0.9],
@@ -226,7 +238,7 @@ function layers(c: Colours): LayerSpecification[] {
       source: 'sensors',
       filter: ['!=', ['get', 'kind'], 'flow_meter'],
       paint: {
-        'circle-radius': ['interpolate', ['linear'], ['zoom'], 12, 4.5, 16, 8],
+        'circle-radius': ['interpolate', ['linear'], ['zoom'], 10, ['match', ['get', 'state'], 'normal', 1.5, 4.5], 12, 4.5, 16, 8],
         'circle-color': ['match', ['get', 'state'], 'stale', c.ground, stateColour(c)],
         'circle-stroke-color': ['match', ['get', 'state'], 'stale', c.normal, c.halo],
         'circle-stroke-width': 1.5,
@@ -296,4 +308,14 @@ export function styleOf(c: Colours): StyleSpecification {
 }
 
 /** Layers that answer a click, topmost first. */
-export const CLICKABLE = ['incidents', 'crews', 'sensors', 'flow-meters', 'transformers', 'meters-abnormal', 'meters', 'zone-fill']
+export const CLICKABLE = [
+  'incidents',
+  'crews',
+  'sensors',
+  'flow-meters',
+  'transformers',
+  'transformers-far',
+  'meters-abnormal',
+  'meters',
+  'zone-fill',
+]

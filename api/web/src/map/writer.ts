@@ -32,6 +32,12 @@ import { type Gauge, gridOf, isolineFeatures, surfaceFeatures } from './surface.
 setWorkerUrl(new URL(workerUrl, location.href).href)
 
 const FLUSH_MS = 250
+/** From here on figures stand beside sensors and transformers. */
+const READABLE_ZOOM = 12.5
+/** A small network is drawn anew as a whole without anybody noticing. */
+const FEW = 5_000
+/** Properties that say what something is, not how much. */
+const STATES = new Set(['state', 'severity', 'candidate'])
 /** Assets added to the map in one turn. */
 const PIECE = 2_000
 const STALE_SWEEP_MS = 5000
@@ -48,6 +54,8 @@ export class MapWriter {
   private ready = false
   private fitted = false
   private surfaceDue = false
+  /** Assets whose newest figure is not on the map yet. */
+  private readonly unread = new Set<string>()
   private extent: [number, number, number, number] = [180, 90, -180, -90]
   private readonly timers: ReturnType<typeof setInterval>[] = []
   private readonly stops: (() => void)[] = []
@@ -68,6 +76,8 @@ export class MapWriter {
     this.map.on('load', () => this.begin())
     this.map.on('moveend', () => {
       const { lng, lat } = this.map.getCenter()
+      // What came into sight says what it says now.
+      for (const id of this.unread) this.dirty.add(id)
       mapPlace.value = `${lng.toFixed(5)},${lat.toFixed(5)},${this.map.getZoom().toFixed(2)}`
     })
     this.map.on('click', (event) => {
@@ -301,20 +311,33 @@ export class MapWriter {
     this.source('trace')?.setData({ type: 'FeatureCollection', features })
   }
 
-  /** Sends the properties that really changed. */
+  /**
+   * Sends the properties that really changed. A change of state is sent wherever it is; a new figure only where it can be read: of what
+   * is out of sight or too small it waits in `unread`, because each change makes the map draw its tiles anew.
+   */
   private flush(): void {
     if (this.dirty.size === 0 || !this.ready) return
     const diffs = new Map<SourceName, GeoJSONSourceDiff>()
+    const readable = this.map.getZoom() >= READABLE_ZOOM
+    const view = this.map.getBounds()
     for (const id of this.dirty) {
       const f = assets.peek().get(id)
       const source = f === undefined ? undefined : sourceOf(f)
       if (f === undefined || source === undefined) continue
       const next = this.propsOf(id, f)
       const old = this.shown.get(id)
+      // Added with what it says now when its piece comes.
+      if (old === undefined) continue
       const changes = Object.entries(next)
-        .filter(([k, v]) => old?.[k] !== v)
+        .filter(([k, v]) => old[k] !== v)
         .map(([key, value]) => ({ key, value }))
       if (changes.length === 0) continue
+      const at = centre(f)
+      if (this.shown.size > FEW && !changes.some((c) => STATES.has(c.key)) && (!readable || at === undefined || !view.contains(at))) {
+        this.unread.add(id)
+        continue
+      }
+      this.unread.delete(id)
       this.shown.set(id, { ...old, ...next })
       let diff = diffs.get(source)
       if (diff === undefined) {
