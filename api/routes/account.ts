@@ -1,5 +1,6 @@
 // The account page's data: for people of the utility by account, for the customer by a signed link that opens one account only.
-import type { FastifyRequest } from 'fastify'
+import { Readable } from 'node:stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { SEGMENTS } from '#model/asset.ts'
 import { DAY_MS, localDate, startOfLocalDate } from '#model/time.ts'
@@ -8,11 +9,12 @@ import { advise } from '../account/advice.ts'
 import { type AccountLinks, createAccountLinks } from '../account/link.ts'
 import type { ApiDeps, App } from '../app.ts'
 import { bearerOf } from '../auth.ts'
+import { greenButtonOf } from '../billing/green-button-source.ts'
 import { Problem } from '../problem.ts'
 import { type AccountRow, getAccount, metersOf, QUANTITY_OF, raiseLinkSerial, setProfile, usageOfMeter } from '../queries/account.ts'
 import { accountView, type NeighbourCache } from '../queries/account-view.ts'
 import { registryMeta } from '../queries/assets.ts'
-import { Id } from '../queries/params.ts'
+import { Id, rangeOf, Time } from '../queries/params.ts'
 import { intervals, newestOnly } from '../queries/series.ts'
 import { validTariffs } from '../queries/tariffs.ts'
 import { PROBLEMS } from './schemas.ts'
@@ -93,6 +95,7 @@ const AdviceOut = z.object({
     .nullable(),
 })
 const Params = z.object({ id: Id })
+const GreenButton = z.object({ from: Time.optional(), to: Time.optional() })
 
 /** `refuse` counts a wrong link against the address that sent it. */
 export function accountRoutes(app: App, deps: ApiDeps, refuse: (address: string) => void): void {
@@ -161,6 +164,22 @@ export function accountRoutes(app: App, deps: ApiDeps, refuse: (address: string)
     },
     async (request) => curve(deps, await linked(request), request.query),
   )
+  const download = {
+    tags: ['account' as const],
+    querystring: GreenButton,
+    description: 'from (included) to (not included), the last 92 days of log time when left out, at most 400 days.',
+    response: { 200: z.any(), ...PROBLEMS },
+  }
+  app.get(
+    '/v1/accounts/:id/green-button',
+    { schema: { ...download, summary: 'Intervals and closed bills as Green Button (NAESB ESPI) XML', params: Params } },
+    async ({ params, query }, reply) => greenButton(deps, await known(params.id), query, reply),
+  )
+  app.get(
+    '/v1/my-account/green-button',
+    { config: { public: true }, schema: { ...download, security: [], summary: 'The same by a signed link' } },
+    async (request, reply) => greenButton(deps, await linked(request), request.query, reply),
+  )
   linkRoutes(app, deps, links, known)
   adviceRoute(app, deps, known)
 }
@@ -179,6 +198,15 @@ async function accountOfLink(
     throw new Problem(401, 'link_not_valid', 'this link is not valid or has expired; ask your utility for a new one')
   }
   return account
+}
+
+async function greenButton(deps: ApiDeps, account: AccountRow, q: z.output<typeof GreenButton>, reply: FastifyReply): Promise<Readable> {
+  const range = rangeOf(q, { nowMs: deps.nowMs(), usualMs: 92 * DAY_MS, mostMs: 400 * DAY_MS })
+  const parts = await greenButtonOf(deps, { account: account.account, ...range })
+  if (parts === undefined) throw new Problem(404, 'no_such_account', 'there is no account with this id')
+  if (parts === 'too_many') throw new Problem(400, 'range_too_long', 'from and to: more intervals than one download may have; ask for less')
+  reply.type('application/atom+xml; charset=utf-8').header('content-disposition', 'attachment; filename="green-button.xml"')
+  return Readable.from(parts)
 }
 
 async function curve(deps: ApiDeps, account: AccountRow, q: z.output<typeof Curve>): Promise<z.output<typeof CurveOut>> {

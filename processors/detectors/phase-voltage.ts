@@ -73,7 +73,8 @@ export const phaseVoltage: Detector<State, Settings> = {
 
 function onVoltage(s: State, read: ValidatedRead, ctx: Ctx): void {
   const a = read.info.asset
-  if (a.kind !== 'electric_meter' || read.quality !== 'good') return
+  // A phase that has lost its voltage is implausible read by read, so validation doubts it; what counts here is that it lasts.
+  if (a.kind !== 'electric_meter' || read.quality === 'late') return
   let row = s.rows.get(read.device)
   if (row === undefined) {
     row = { phases: {}, kwhDay: 0 }

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { MeterDay } from '#model/interval.ts'
 import { DAY_MS, toIso } from '#model/time.ts'
 import type { Detector, DetectorContext } from '../fold.ts'
-import { type Customer, type Customers, countsDay, customersOf, dayNo, dayStartMs, outageDay } from './usage/customers.ts'
+import { type Customer, type Customers, countsDay, customersOf, dayNo, dayStartMs, markedDay } from './usage/customers.ts'
 import { KWH_PRICE, M3_PRICE, powerLoss, priceEvidence, waterLoss } from './usage/price.ts'
 
 export const UsageOnInactiveSettings = z.object({
@@ -62,7 +62,7 @@ export const usageOnInactive: Detector<State, Settings> = {
   onInterval(s, interval, _info, ctx) {
     if (interval.reasons.length === 0 || s.rows.size === 0) return
     const r = s.rows.get(interval.meter)
-    if (r !== undefined) r.outageNo = outageDay(interval, ctx.zone.def.timezone) ?? r.outageNo
+    if (r !== undefined) r.outageNo = markedDay(interval, 'outage', ctx.zone.def.timezone) ?? r.outageNo
   },
   onDay(s, day, _info, ctx) {
     const customers = customersOf(ctx.zone)

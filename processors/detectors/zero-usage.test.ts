@@ -81,3 +81,13 @@ test('a new premise that has not used anything yet', () => {
   days(r, 0, 60, 0)
   expect(r.said).toEqual([])
 })
+
+test('a register that validation holds for stuck stands still all the same', () => {
+  const r = drive(zeroUsage, zoneOf([{ id: 'W', segment: 'large' }], { totalised: true }))
+  days(r, 0, 20, 50)
+  for (let d = 20; d < 24; d++) {
+    r.interval('W', FIRST + d * DAY_MS, 12, { status: 'rejected', reasons: ['stuck_register', 'like_day'] })
+    r.day('W', d, 50, { actual: 0, estimated: 96 })
+  }
+  expect(r.open()).toMatchObject([{ onsetMs: FIRST + 20 * DAY_MS, evidence: [{ days: 4 }, {}, {}] }])
+})

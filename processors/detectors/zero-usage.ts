@@ -7,7 +7,7 @@ import type { MeterDay } from '#model/interval.ts'
 import { DAY_MS, toIso } from '#model/time.ts'
 import type { Detector, DetectorContext } from '../fold.ts'
 import { carryColumn } from './power/layout.ts'
-import { type Customer, countsDay, customersOf, dayNo, dayStartMs, outageDay } from './usage/customers.ts'
+import { type Customer, countsDay, customersOf, dayNo, dayStartMs, isMainDay, markedDay } from './usage/customers.ts'
 import { createLevels, type Levels, learnDay } from './usage/level.ts'
 import { KWH_PRICE, M3_PRICE, powerLoss, priceEvidence, waterLoss } from './usage/price.ts'
 
@@ -34,16 +34,20 @@ interface State extends Levels {
   sinceNo: Int32Array
   lastNo: Int32Array
   outageNo: Int32Array
+  /** Days from and to which validation holds the register for stuck: it estimates them, but what was read did not move. */
+  stillFrom: Int32Array
+  stillTo: Int32Array
   /** Meter -> onset of its open finding. */
   open: Map<string, number>
 }
 
-const COLUMNS = ['level', 'deviation', 'days', 'run', 'longest', 'sinceNo', 'lastNo', 'outageNo'] as const
+const COLUMNS = ['level', 'deviation', 'days', 'run', 'longest', 'sinceNo', 'lastNo', 'outageNo', 'stillFrom', 'stillTo'] as const
 
 export const zeroUsage: Detector<State, Settings> = {
   name: 'zero-usage',
   zoneKinds: ['dma', 'feeder', 'network'],
   kinds: ['abnormal_usage'],
+  version: 1,
   settings: ZeroUsageSettings,
   create: (zone) => createState(customersOf(zone).ids),
   onZone(s, ctx) {
@@ -55,10 +59,14 @@ export const zeroUsage: Detector<State, Settings> = {
   },
   onInterval(s, interval, _info, ctx) {
     if (interval.reasons.length === 0) return
-    const no = outageDay(interval, ctx.zone.def.timezone)
-    if (no === undefined) return
+    const { timezone } = ctx.zone.def
+    const outage = markedDay(interval, 'outage', timezone)
+    const still = outage === undefined ? markedDay(interval, 'stuck_register', timezone) : undefined
+    if (outage === undefined && still === undefined) return
     const i = customersOf(ctx.zone).index.get(interval.meter)
-    if (i !== undefined) s.outageNo[i] = no
+    if (i === undefined) return
+    if (outage !== undefined) s.outageNo[i] = outage
+    if (still !== undefined) standsStill(s, i, still)
   },
   onDay(s, day, _info, ctx) {
     const customers = customersOf(ctx.zone)
@@ -77,17 +85,26 @@ function createState(ids: string[]): State {
     sinceNo: new Int32Array(n),
     lastNo: new Int32Array(n),
     outageNo: new Int32Array(n),
+    stillFrom: new Int32Array(n),
+    stillTo: new Int32Array(n),
     open: new Map(),
   }
 }
 
+function standsStill(s: State, i: number, no: number): void {
+  if (no > (s.stillTo[i] as number) + 1) s.stillFrom[i] = no
+  s.stillFrom[i] = Math.min(s.stillFrom[i] as number, no)
+  s.stillTo[i] = Math.max(s.stillTo[i] as number, no)
+}
+
 function follow(s: State, i: number, c: Customer, day: MeterDay, ctx: Ctx): void {
-  if (!countsDay(day, c)) return
   const no = dayNo(day.date)
+  const still = no >= (s.stillFrom[i] as number) && no <= (s.stillTo[i] as number) && isMainDay(day, c) && day.actual === 0
+  if (!still && !countsDay(day, c)) return
   if (no <= (s.lastNo[i] as number)) return
   s.lastNo[i] = no
   if (s.outageNo[i] === no) return
-  if (day.value >= c.step / 2) {
+  if (!still && day.value >= c.step / 2) {
     const onset = s.open.get(c.id)
     if (onset !== undefined) {
       s.open.delete(c.id)

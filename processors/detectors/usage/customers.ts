@@ -95,15 +95,19 @@ export function dayStartMs(timezone: string, no: number): number {
   return naive - offsetMs(timezone, naive - offsetMs(timezone, naive))
 }
 
-/** The day as first published, of the meter's main register, read nearly without a hole. */
-export function countsDay(day: MeterDay, c: Customer): boolean {
-  if (day.rev !== 1 || day.channel !== '' || day.quantity !== c.quantity) return false
-  const uncertain = day.estimated + day.missing
-  return uncertain <= UNCERTAIN_SHARE * (day.actual + uncertain)
+/** The day as first published, of the meter's main register. */
+export function isMainDay(day: MeterDay, c: Customer): boolean {
+  return day.rev === 1 && day.channel === '' && day.quantity === c.quantity
 }
 
-/** Number of the local day that an outage touches, of an interval that validation marked so; undefined for others. */
-export function outageDay(i: Interval, timezone: string): number | undefined {
-  if (i.reasons.length === 0 || !i.reasons.includes('outage')) return undefined
+/** And read nearly without a hole. */
+export function countsDay(day: MeterDay, c: Customer): boolean {
+  const uncertain = day.estimated + day.missing
+  return isMainDay(day, c) && uncertain <= UNCERTAIN_SHARE * (day.actual + uncertain)
+}
+
+/** Number of the local day of an interval that validation gave this reason; undefined for others. */
+export function markedDay(i: Interval, reason: 'outage' | 'stuck_register', timezone: string): number | undefined {
+  if (!i.reasons.includes(reason)) return undefined
   return Math.floor((i.startMs + offsetMs(timezone, i.startMs)) / (24 * HOUR_MS))
 }
