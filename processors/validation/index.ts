@@ -6,18 +6,17 @@ import { QUANTITIES, type Quantity, quantityCode } from '#model/quantity.ts'
 import { qualifier, type Reading } from '#model/reading.ts'
 import { parseIso } from '#model/time.ts'
 import type { MeterClass, ValidationRule } from '#model/validation-rules.ts'
+import { accept } from './accept.ts'
 import { createBalances, learnBalance, partOf } from './balance.ts'
 import { dayByNo, dayOf } from './days.ts'
 import { admit, BEYOND, CONFLICT, DUPLICATE, NEW, newestMs, ringPos } from './dedupe.ts'
 import { applyEdit } from './edits.ts'
 import { onExchange, onPower } from './events.ts'
 import { settingsFor } from './meter-class.ts'
-import { type Judged, onRegister, visit } from './registers.ts'
-import { clockDrifts } from './rules/clock-drift.ts'
+import { onRegister, visit } from './registers.ts'
 import { addInflow, districtFires, districtLoss, signOf } from './rules/sum-check-district.ts'
 import { transformerFires } from './rules/sum-check-transformer.ts'
-import { isAhead } from './rules/time-tolerance.ts'
-import { addRow, configIndex, DAYS, EXPECTED, findRow, NEVER, removeDevice, type SeriesConfig } from './series.ts'
+import { addRow, configIndex, DAYS, DUE_BLOCK, EXPECTED, findRow, NEVER, removeDevice, type SeriesConfig } from './series.ts'
 import { ValidationSettings } from './settings.ts'
 import { createState, fired, type ValidationState, type Work } from './state.ts'
 import type { Validator, ValidatorContext } from './validator.ts'
@@ -39,34 +38,6 @@ const EDITS_MAX = 256
 /** Days of which firings of rules are kept. */
 const FIRED_DAYS = 2
 
-function accept(ctx: Context, r: Reading, info: ZoneDevice, j: Judged): void {
-  ctx.accept({
-    device: r.device,
-    quantity: r.quantity,
-    phase: r.phase,
-    tariff: r.tariff,
-    channel: r.channel,
-    tsMs: r.tsMs,
-    value: r.value,
-    flags: r.flags,
-    gateway: r.gateway,
-    receivedAtMs: r.receivedAtMs,
-    seq: r.seq,
-    redelivered: r.redelivered,
-    quality: j.quality,
-    rules: j.rules,
-    info,
-  })
-}
-
-/** Names of clock rules that fire on a reading, over those of its step. */
-function withClock(w: Work, r: Reading, j: Judged, verdict: number): Judged {
-  const drift = verdict === NEW && clockDrifts(w, r)
-  const ahead = isAhead(r, w.c.intervalMs, w.s.aheadShare)
-  if (!drift && !ahead) return j
-  return { quality: j.quality, rules: [...j.rules, ...(drift ? ['clock_drift'] : []), ...(ahead ? ['time_tolerance'] : [])] }
-}
-
 function refuse(w: Work, r: Reading, verdict: number): void {
   const { ctx } = w
   if (verdict === DUPLICATE) ctx.duplicate(r)
@@ -83,6 +54,24 @@ function workOf(state: ValidationState, row: number, info: ZoneDevice, ctx: Cont
   return { state, t, row, c, info, s: settingsFor(ctx.settings, c.class), ctx }
 }
 
+// The bundle of the reading at hand, used again for each: nobody keeps it, and one a reading is a tenth of validation's cost.
+let hand: Work | undefined
+
+function atHand(state: ValidationState, row: number, info: ZoneDevice, ctx: Context): Work {
+  if (hand === undefined || hand.ctx !== ctx || hand.state !== state) {
+    hand = workOf(state, row, info, ctx)
+    return hand
+  }
+  const t = state.table
+  const c = t.configs[t.config[row] as number] as SeriesConfig
+  hand.t = t
+  hand.row = row
+  hand.c = c
+  hand.info = info
+  hand.s = settingsFor(ctx.settings, c.class)
+  return hand
+}
+
 function onReading(state: ValidationState, r: Reading, info: ZoneDevice, ctx: Context): void {
   const t = state.table
   const code = quantityCode(r.quantity)
@@ -96,7 +85,7 @@ function onReading(state: ValidationState, r: Reading, info: ZoneDevice, ctx: Co
     row = addRow(t, r.device, code, channel, configIndex(t, info, r.quantity, ctx.settings))
     t.balance[row] = partOf(state.balances, info.asset, r.quantity, channel)
   }
-  const w = workOf(state, row, info, ctx)
+  const w = atHand(state, row, info, ctx)
   if (w.c.register && r.value < 0) {
     ctx.refuse(r, 'impossible_value', 'value', 'a register cannot be negative')
     return
@@ -106,16 +95,11 @@ function onReading(state: ValidationState, r: Reading, info: ZoneDevice, ctx: Co
     refuse(w, r, verdict)
     return
   }
-  if (w.c.register) onRegister(w, verdict, r, (j) => take(w, r, withClock(w, r, j, verdict)))
+  if (w.c.register) onRegister(w, verdict, r)
   else {
-    take(w, r, withClock(w, r, judgeValue(w, verdict, r.value), verdict))
+    accept(w, r, verdict, judgeValue(w, verdict, r.value))
     if (r.quantity === 'flow_m3h' && verdict === NEW) flowInto(w)
   }
-}
-
-function take(w: Work, r: Reading, j: Judged): void {
-  if (j.rules.length > 0) fired(w.state, w.ctx, w.c.class, j.rules)
-  accept(w.ctx, r, w.info, j)
 }
 
 /** Counts what a flow meter let into the district since its value before. */
@@ -284,11 +268,18 @@ function scan(state: ValidationState, ctx: Context): void {
     for (const b of state.balances) learnBalance(b, now)
     checkZone(state, ctx)
   }
-  for (let row = 0; row < t.rows; row++) {
-    if ((t.dueMs[row] as number) > now) continue
-    const info = ctx.zone.device(t.device[row] as string)
-    if (info === undefined) t.dueMs[row] = Number.POSITIVE_INFINITY
-    else visit(workOf(state, row, info, ctx))
+  for (let block = 0; block * DUE_BLOCK < t.rows; block++) {
+    if ((t.dueBlocks[block] as number) > now) continue
+    const end = Math.min(t.rows, (block + 1) * DUE_BLOCK)
+    for (let row = block * DUE_BLOCK; row < end; row++) {
+      if ((t.dueMs[row] as number) > now) continue
+      const info = ctx.zone.device(t.device[row] as string)
+      if (info === undefined) t.dueMs[row] = Number.POSITIVE_INFINITY
+      else visit(workOf(state, row, info, ctx))
+    }
+    let earliest = Number.POSITIVE_INFINITY
+    for (let row = block * DUE_BLOCK; row < end; row++) earliest = Math.min(earliest, t.dueMs[row] as number)
+    t.dueBlocks[block] = earliest
   }
   tellFired(state, ctx)
 }

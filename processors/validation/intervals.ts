@@ -4,7 +4,7 @@
 import { QUANTITIES, type Quantity } from '#model/quantity.ts'
 import { tally } from './balance.ts'
 import { cover } from './cover.ts'
-import { addActual, publishDays } from './days.ts'
+import { addActual, dayOf, publishDays } from './days.ts'
 import { ringPos } from './dedupe.ts'
 import type { GapCause } from './gap.ts'
 import { learn } from './profile.ts'
@@ -13,7 +13,8 @@ import { remember } from './recent.ts'
 import { tidy } from './register.ts'
 import { isSpike, peakAfter } from './rules/spike.ts'
 import { DAYS, OPEN, STUCK, USED } from './series.ts'
-import { bandAt, dayAt, fired, isHoliday, isLearnt, snap, units, type Work, wake, wholeMs } from './state.ts'
+import { fired, isHoliday, isLearnt, snap, units, type Work, wake, wholeMs } from './state.ts'
+import { bandOf } from './tou.ts'
 
 /** One believed step of a register. */
 export interface Advance {
@@ -102,8 +103,10 @@ function actual(w: Work, startMs: number, register: number, reasons: readonly st
     w.info,
   )
   if ((t.balance[row] as number) >= 0) tally(w.state.balances, t.balance[row] as number, startMs, value, 1)
-  const day = dayAt(w, startMs)
-  addActual(t, row, day.no, value, bandAt(w, startMs))
+  const { timezone } = w.ctx.zone.def
+  const day = dayOf(timezone, startMs)
+  const holiday = isHoliday(w.state, day.no)
+  addActual(t, row, day.no, value, c.tou ? bandOf(w.s.tou, timezone, day, startMs, holiday) : 0)
   if (startMs === day.startMs) noteEdge(w, startMs, day.no)
   if (endMs >= day.endMs) wake(w, publishDays(t, row, outlet(w, 'late_read')))
   remember(t, row, endMs / c.intervalMs, value, 1)
@@ -111,7 +114,7 @@ function actual(w: Work, startMs: number, register: number, reasons: readonly st
   if (register === 0 && c.neverStill && endMs - (t.flatSinceMs[row] as number) > (t.flatMaxMs[row] as number) && isLearnt(w)) return
   t.learnt[row] = (t.learnt[row] as number) + 1
   t.peakPerHour[row] = peakAfter(rate, peak, c.intervalMs)
-  learn(t, row, day, { holiday: isHoliday(w.state, day.no), startMs, ratePerHour: rate, intervalMs: c.intervalMs })
+  learn(t, row, day, holiday, startMs, rate, c.intervalMs)
 }
 
 /** Remembers what the register showed at the midnight that begins a day, when a read lies there. */

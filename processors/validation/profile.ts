@@ -18,18 +18,18 @@ export function hourOf(day: DayWindow, ms: number): number {
   return h < HOURS ? h : HOURS - 1
 }
 
-export interface SeenRate {
-  startMs: number
-  intervalMs: number
-  ratePerHour: number
-  holiday: boolean
-}
-
 /** Learns the rate of one actual interval, register units per hour. A register that never moves needs no shape. */
-export function learn(t: SeriesTable, row: number, day: DayWindow, seen: SeenRate): void {
-  const { startMs, ratePerHour, intervalMs } = seen
+export function learn(
+  t: SeriesTable,
+  row: number,
+  day: DayWindow,
+  holiday: boolean,
+  startMs: number,
+  ratePerHour: number,
+  intervalMs: number,
+): void {
   if (ratePerHour === 0 && (t.profile[row] as number) < 0) return
-  const at = profileOf(t, row) * PROFILE + (day.weekend || seen.holiday ? HOURS : 0) + hourOf(day, startMs)
+  const at = profileOf(t, row) * PROFILE + (day.weekend || holiday ? HOURS : 0) + hourOf(day, startMs)
   const old = t.profiles[at] as number
   if (!Number.isNaN(old)) {
     const part = intervalMs < LEVEL_MS ? intervalMs / LEVEL_MS : 1

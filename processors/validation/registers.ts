@@ -1,4 +1,6 @@
 // One read of a register: believed at once when it follows from the last one, else by what the chain of reads decides.
+import type { Reading } from '#model/reading.ts'
+import { accept, type Judged } from './accept.ts'
 import { resolve, stepBetween } from './chain.ts'
 import { declareOpen, touch } from './cover.ts'
 import { FIGURES, forgetDays, publishDays } from './days.ts'
@@ -13,14 +15,10 @@ import { limitsOf, maxPerHour, snap, type Work, wake, wholeMs } from './state.ts
 
 const HOUR_MS = 3_600_000
 const NO_RULES: readonly string[] = []
+const GOOD: Judged = { quality: 'good', rules: NO_RULES }
 
-export interface Judged {
-  quality: 'good' | 'late' | 'suspect'
-  rules: readonly string[]
-}
-
-/** Takes an admitted read (`verdict` from admit). `accept` is called once, before any interval is sent. */
-export function onRegister(w: Work, verdict: number, read: { tsMs: number; value: number }, accept: (j: Judged) => void): void {
+/** Takes an admitted read (`verdict` from admit): it is accepted once, before any interval is sent. */
+export function onRegister(w: Work, verdict: number, read: Reading): void {
   const { t, row, c } = w
   const n = t.ringCount[row] as number
   if (verdict === NEW && (t.pending[row] as number) === 0 && (t.flags[row] as number) === 0 && n > 1) {
@@ -30,7 +28,7 @@ export function onRegister(w: Work, verdict: number, read: { tsMs: number; value
     const fromMs = t.ringTs[from] as number
     if (delta >= 0 && delta <= (maxPerHour(w) * (read.tsMs - fromMs + c.intervalMs)) / HOUR_MS + c.resolution) {
       t.ringMark[ringPos(t, row, n - 1)] = USED
-      accept({ quality: 'good', rules: NO_RULES })
+      accept(w, read, verdict, GOOD)
       const t0 = snap(c, fromMs)
       const t1 = snap(c, read.tsMs)
       noteSpacing(w, t1 - t0)
@@ -49,9 +47,9 @@ export function onRegister(w: Work, verdict: number, read: { tsMs: number; value
       return
     }
   }
-  if (n === 1 && verdict === NEW) begin(w, read, accept)
-  else if (verdict < 0 || (verdict !== NEW && verdict < lastUsed(t, row))) onLate(w, verdict, read, accept)
-  else onUnsure(w, verdict, accept)
+  if (n === 1 && verdict === NEW) begin(w, read, verdict)
+  else if (verdict < 0 || (verdict !== NEW && verdict < lastUsed(t, row))) onLate(w, verdict, read)
+  else onUnsure(w, verdict, read)
 }
 
 /** The mean spacing of reads forgets in about this many. Longer silences are gaps, not a spacing. */
@@ -65,18 +63,18 @@ function noteSpacing(w: Work, ms: number): void {
 }
 
 /** The first read of a series: intervals begin at the next boundary. */
-function begin(w: Work, read: { tsMs: number; value: number }, accept: (j: Judged) => void): void {
+function begin(w: Work, read: Reading, verdict: number): void {
   const { t, row, c } = w
   t.ringMark[ringPos(t, row, 0)] = USED
   const at = snap(c, read.tsMs)
   t.firstMs[row] = Math.ceil(at / c.intervalMs) * c.intervalMs
   t.flatSinceMs[row] = at
   wake(w, at + w.s.missingAfterMs)
-  accept({ quality: 'good', rules: NO_RULES })
+  accept(w, read, verdict, GOOD)
 }
 
 /** Older than the last believed read: fills a gap, or adds nothing. */
-function onLate(w: Work, verdict: number, read: { tsMs: number; value: number }, accept: (j: Judged) => void): void {
+function onLate(w: Work, verdict: number, read: Reading): void {
   const at = snap(w.c, read.tsMs)
   let fits = true
   let whole: Gap | undefined
@@ -88,7 +86,7 @@ function onLate(w: Work, verdict: number, read: { tsMs: number; value: number },
     if (unfinished(g, wholeMs(w.c)).length === 0) whole = g
     break
   }
-  accept(fits ? { quality: 'late', rules: LATE } : { quality: 'suspect', rules: MISFIT })
+  accept(w, read, verdict, fits ? { quality: 'late', rules: LATE } : { quality: 'suspect', rules: MISFIT })
   // Nothing is left to wait for.
   if (whole !== undefined) flush(w, whole)
 }
@@ -96,7 +94,7 @@ const LATE: readonly string[] = ['late']
 const MISFIT: readonly string[] = ['late', 'out_of_line']
 
 /** After the last believed read, and not simply the next: the chain decides. */
-function onUnsure(w: Work, verdict: number, accept: (j: Judged) => void): void {
+function onUnsure(w: Work, verdict: number, read: Reading): void {
   const { t, row } = w
   const n = t.ringCount[row] as number
   const l = lastBelieved(w, n)
@@ -109,7 +107,7 @@ function onUnsure(w: Work, verdict: number, accept: (j: Judged) => void): void {
   const kind = stepBetween(w, { tsMs: t.ringTs[from] as number, value: t.ringValue[from] as number }, { tsMs, value }, limitsOf(w)).kind
   const steps = resolve(w)
   const believed = t.ringMark[ringPos(t, row, i)] === USED
-  accept({
+  accept(w, read, verdict, {
     quality: !believed ? 'suspect' : verdict === NEW ? 'good' : 'late',
     rules:
       kind === 'rollover' ? ROLLOVER : kind === 'backward' ? NEGATIVE : kind === 'impossible' ? HIGH : verdict === NEW ? NO_RULES : LATE,

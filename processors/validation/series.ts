@@ -125,6 +125,8 @@ export interface SeriesTable extends Columns {
   device: string[]
   channel: string[]
   configs: SeriesConfig[]
+  /** Earliest dueMs of each DUE_BLOCK rows, or earlier: the scan looks at few rows. */
+  dueBlocks: Float64Array
   profiles: Float32Array
   /** Beside each like-day shape: values of the days in the columns by time-of-use band. */
   bands: Float64Array
@@ -138,6 +140,9 @@ export interface SeriesTable extends Columns {
 
 const VALUES = new Map(COLUMNS.map((c) => [c[0], c] as const))
 
+/** Rows in a block. */
+export const DUE_BLOCK = 64
+
 /** An empty table with room for `expected` series. */
 export function createTable(expected: number): SeriesTable {
   const capacity = Math.max(4, expected)
@@ -149,6 +154,7 @@ export function createTable(expected: number): SeriesTable {
     device: [],
     channel: [],
     configs: [],
+    dueBlocks: new Float64Array(Math.ceil(capacity / DUE_BLOCK)).fill(Number.POSITIVE_INFINITY),
     profiles: new Float32Array(0),
     bands: new Float64Array(0),
     profileCount: 0,
@@ -168,6 +174,9 @@ function grow(t: SeriesTable): void {
     wider.set(t[name] as never)
     ;(t as unknown as Record<string, unknown>)[name] = wider
   }
+  const blocks = new Float64Array(Math.ceil(capacity / DUE_BLOCK)).fill(Number.POSITIVE_INFINITY)
+  blocks.set(t.dueBlocks)
+  t.dueBlocks = blocks
   t.capacity = capacity
 }
 

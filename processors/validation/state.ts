@@ -7,7 +7,7 @@ import { type Balance, createBalances } from './balance.ts'
 import { dayOf } from './days.ts'
 import { type RegisterLimits, tidy } from './register.ts'
 import type { Inflow } from './rules/sum-check-district.ts'
-import { createTable, type SeriesConfig, type SeriesTable } from './series.ts'
+import { createTable, DUE_BLOCK, type SeriesConfig, type SeriesTable } from './series.ts'
 import type { ValidationSettings } from './settings.ts'
 import { bandOf } from './tou.ts'
 import type { ValidatorContext } from './validator.ts'
@@ -134,7 +134,10 @@ export function fired(state: ValidationState, ctx: ValidatorContext<ValidationSe
 
 /** Wakes the scan for a row. */
 export function wake(w: Work, dueMs: number): void {
-  if (dueMs < (w.t.dueMs[w.row] as number)) w.t.dueMs[w.row] = dueMs
+  const { t, row } = w
+  if (dueMs < (t.dueMs[row] as number)) t.dueMs[row] = dueMs
+  const block = Math.floor(row / DUE_BLOCK)
+  if (dueMs < (t.dueBlocks[block] as number)) t.dueBlocks[block] = dueMs
 }
 
 export interface Said {
@@ -156,7 +159,7 @@ export function units(w: Work, register: number): number {
 export function bandAt(w: Work, startMs: number): number {
   if (!w.c.tou) return 0
   const day = dayAt(w, startMs)
-  return bandOf(w.s.tou, w.ctx.zone.def.timezone, day, { ms: startMs, holiday: isHoliday(w.state, day.no) })
+  return bandOf(w.s.tou, w.ctx.zone.def.timezone, day, startMs, isHoliday(w.state, day.no))
 }
 
 /** Values are remembered with seven digits: one that is whole steps of the register is exact again. */

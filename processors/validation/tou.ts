@@ -71,8 +71,8 @@ let lastWeekend = false
 let lastTable: Uint8Array = new Uint8Array(0)
 
 /** Band at an instant of a day, 0 for the base. */
-export function bandOf(s: TouSettings, timezone: string, day: DayWindow, at: { ms: number; holiday: boolean }): number {
-  const weekend = day.weekend || at.holiday
+export function bandOf(s: TouSettings, timezone: string, day: DayWindow, ms: number, holiday: boolean): number {
+  const weekend = day.weekend || holiday
   if (day !== lastDay || s !== lastSettings || weekend !== lastWeekend) {
     let known = tables.get(s)
     if (known === undefined) {
@@ -91,7 +91,7 @@ export function bandOf(s: TouSettings, timezone: string, day: DayWindow, at: { m
     lastWeekend = weekend
     lastTable = t
   }
-  return lastTable[Math.floor((at.ms - day.startMs) / STEP_MS)] ?? 0
+  return lastTable[Math.floor((ms - day.startMs) / STEP_MS)] ?? 0
 }
 
 /** A day's value by band; the base band is the rest, so that the bands add up to the value. */

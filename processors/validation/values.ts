@@ -1,7 +1,7 @@
 // One instantaneous value: in range, in line with its neighbours, alive? What is not becomes `suspect`: stored and shown, never lost.
 import { QUANTITIES } from '#model/quantity.ts'
+import type { Judged } from './accept.ts'
 import { NEW } from './dedupe.ts'
-import type { Judged } from './registers.ts'
 import { DAYS } from './series.ts'
 import type { Work } from './state.ts'
 
