@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import type { ZoneDef } from '#model/asset.ts'
+import { toIso } from '#model/time.ts'
 import { load } from './load.ts'
 import { aTown, household, type Run, runZone, T0, type TownOptions, type Use, useOf } from './power.fixture.ts'
 
@@ -49,4 +51,58 @@ test('an hour above the rating is a peak, no overload; far above it is told at o
   expect(r.final.map((f) => f.severity)).toEqual(['warning', 'warning'])
   expect(r.findings[0]).toMatchObject({ severity: 'major', clearedAt: null })
   expect(Date.parse(r.findings[0]?.detectedAt ?? '') - (T0 + 8 * HOUR)).toBeLessThan(0.5 * HOUR)
+})
+
+test('a feeder has its own limit, and says so as one place', () => {
+  const town = aTown({ transformers: 2 })
+  const area = { ...town.def.area, rating_kva: 20 } as ZoneDef['area']
+  const hot = { kw: (_id: string, ms: number) => (ms >= T0 + 8 * HOUR && ms < T0 + 13 * HOUR ? 2 : 0.5) }
+  const r = runZone(useOf({ ...town, def: { ...town.def, area } }, { days: 1, ...hot }), [load])
+  expect(r.final.map((f) => [f.scope.type, f.scope.id, f.reason])).toEqual([['feeder', 'F1', 'below-rating']])
+  expect(r.final[0]?.size?.hours).toBe(5)
+})
+
+test('power that flows back for an hour is told once, also over several sunny days', () => {
+  const sun = (_id: string, ms: number): number => (ms % (24 * HOUR) >= 10 * HOUR && ms % (24 * HOUR) < 14 * HOUR ? -3 : 0.5)
+  const r = live({ days: 5, kw: sun, seenKw: sun })
+  expect(r.final.map((f) => [f.scope.id, f.subtype, f.reason, f.clearedAt])).toEqual([
+    ['T1', 'reverse_power', 'reverse-power', null],
+    ['T2', 'reverse_power', 'reverse-power', null],
+  ])
+  expect(r.findings).toHaveLength(2)
+})
+
+test('a peak above the rating is foretold in the morning of a day that begins like the others, only higher', () => {
+  // Peaks at 19 h: 80 % of the rating on the first days, and 1.5 times as much from the fifth day on.
+  const day5 = T0 + 4 * 24 * HOUR
+  const kw = (_id: string, ms: number) => (ms >= day5 ? 1.5 : 1) * (ms % (24 * HOUR) >= 19 * HOUR && ms % (24 * HOUR) < 20 * HOUR ? 12 : 4)
+  const r = live({ days: 5, kw })
+  const [f] = r.findings.filter((x) => x.subtype === 'forecast')
+  expect(f).toMatchObject({ reason: 'peak-expected', clearedAt: null, startedAt: toIso(day5 + 19 * HOUR) })
+  expect(Date.parse(f?.detectedAt ?? '')).toBeLessThan(day5 + 5 * HOUR)
+  expect(r.findings.filter((x) => x.subtype === 'forecast' && Date.parse(x.detectedAt) < day5)).toEqual([])
+})
+
+test('phases: uneven for two hours under load is told, and when they are even again', () => {
+  const town = aTown({ transformers: 1 })
+  const log = [...useOf(town, { days: 1, kw: () => 8 })]
+  const three = (ms: number): readonly number[] => (ms >= T0 + 8 * HOUR && ms < T0 + 12 * HOUR ? [90, 60, 60] : [70, 70, 70])
+  for (const r of log) {
+    if (r.kind !== 'data') continue
+    const c = r.readings.find((x) => x.device === 'C1')
+    if (c === undefined) continue
+    const of = (phase: 'L1' | 'L2' | 'L3', k: number) => ({
+      ...c,
+      quantity: 'current_a' as const,
+      phase,
+      value: three(c.tsMs)[k] as number,
+    })
+    r.readings.push(of('L1', 0), of('L2', 1), of('L3', 2))
+  }
+  const said = runZone(log, [load]).findings.filter((f) => f.subtype === 'unbalance')
+  expect(said.map((f) => [f.scope.id, f.reason, f.size?.unbalancePct])).toEqual([
+    ['T1', 'phases-uneven', 33],
+    ['T1', 'phases-even', 33],
+  ])
+  expect(said[0]?.startedAt).toBe(toIso(T0 + 8 * HOUR))
 })

@@ -26,6 +26,10 @@ export interface PowerLayout {
   resolutionKwh: Float64Array
   generationKwp: Float64Array
   transformers: PowerTransformer[]
+  /** The feeder's own totalising meter, NONE without one. */
+  feederMeter: number
+  /** Physical limit of a connection, NaN when the registry has none, kW. */
+  maxKw(i: number): number
 }
 
 const layouts = new WeakMap<ZoneContext, PowerLayout>()
@@ -65,6 +69,11 @@ function make(zone: ZoneContext): PowerLayout {
     resolutionKwh: new Float64Array(n),
     generationKwp: new Float64Array(n),
     transformers,
+    feederMeter: NONE,
+    maxKw: (i) => {
+      const a = devices[i]?.asset
+      return a?.kind === 'electric_meter' ? (a.max_kw ?? Number.NaN) : Number.NaN
+    },
   }
   devices.forEach(({ asset: a }, i) => {
     if (a.kind !== 'electric_meter') return
@@ -75,6 +84,7 @@ function make(zone: ZoneContext): PowerLayout {
     layout.multiplier[i] = a.multiplier ?? 1
     layout.resolutionKwh[i] = 10 ** -(a.decimals ?? 2) * (a.multiplier ?? 1)
     layout.generationKwp[i] = a.registered_generation_kwp ?? 0
+    if (a.role === 'feeder') layout.feederMeter = i
     if (a.role === 'feeder' || a.transformer === undefined) return
     const t = transformer(a.transformer, undefined)
     const tx = transformers[t] as PowerTransformer
