@@ -4,9 +4,9 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { createDecoder, type DecodedMessage } from '../ingest/decode.ts'
-import { outcomeLine, refuseTimes } from '../ingest/decode-cli.ts'
 import { FORMATS } from '../ingest/formats/index.ts'
 import { type MessageFile, readMessageFile, sendOrder } from '../ingest/message-files.ts'
+import { outcomeLine, refuseTimes } from '../ingest/outcome-line.ts'
 import { parseSettings } from '../ingest/settings.ts'
 
 export const FORMATS_DIR = fileURLToPath(new URL('../docs/formats/', import.meta.url))
