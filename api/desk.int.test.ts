@@ -12,6 +12,7 @@ import { createRegistry } from '#runtime/metrics.ts'
 import { type Isolated, startTestServers } from '../deploy/local/test-servers.ts'
 import { anIntent, startTestApi, T0, type TestApi, until } from './api.fixture.ts'
 import { drawSamples } from './desk/callbacks.ts'
+import { applyDecisions } from './desk/decision-store.ts'
 import { type Channels, createChannels } from './desk/outbox/channels.ts'
 import { startDelivery } from './desk/outbox/deliver.ts'
 import { expandEvents } from './desk/outbox/expand.ts'
@@ -465,6 +466,28 @@ describe('call-backs', () => {
     expect((await api.send('POST', `/v1/callbacks/${ticket}`, { reached: true })).status).toBe(400)
     expect((await api.send('POST', `/v1/callbacks/${ticket}`, { reached: true, score: 4, expected: 5 })).status).toBe(204)
     expect((await api.send('POST', `/v1/callbacks/${ticket}`, { reached: true, score: 5 })).status).toBe(409)
+  })
+})
+
+describe('decisions', () => {
+  it('say why a finding has no ticket, the newest only', async () => {
+    const decision = (atMs: number, decide: string) => ({
+      type: 'decision' as const,
+      key: 'k-silent',
+      zone: 'F1',
+      scope: { type: 'transformer', id: 'T1' },
+      findings: ['f-silent'],
+      why: { group: 'new_incident', inhibit: 'none', silence: 'planned_work', decide },
+      mutedBy: '',
+      at: toIso(atMs),
+    })
+    expect(await applyDecisions(api.pool, [decision(T0, 'muted'), decision(T0 + 1000, 'silenced')])).toBe(1)
+    expect(await applyDecisions(api.pool, [decision(T0 + 1000, 'silenced'), decision(T0, 'muted')])).toBe(0)
+    expect((await json(api.get('/v1/decisions?finding=f-silent'))).decisions).toMatchObject([
+      { key: 'k-silent', why: { silence: 'planned_work', decide: 'silenced' } },
+    ])
+    expect((await json(api.get('/v1/decisions?reason=planned_work'))).decisions).toHaveLength(1)
+    expect((await json(api.get('/v1/decisions?reason=momentary'))).decisions).toEqual([])
   })
 })
 

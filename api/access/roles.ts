@@ -63,6 +63,7 @@ const RULES: readonly (readonly [string, readonly Role[]])[] = [
   ['GET /v1/kpis', STAFF],
   ['GET /v1/reliability*', STAFF],
   ['GET /v1/scorecard*', STAFF],
+  ['GET /v1/decisions', STAFF],
   ['GET /v1/desk*', STAFF],
   ['GET /v1/callbacks', STAFF],
   ['POST /v1/callbacks*', DESK],

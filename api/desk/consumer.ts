@@ -2,7 +2,7 @@
 // twice changes nothing, so any number of api processes may run.
 import { z } from 'zod'
 import { FINDING_KINDS, type Finding, SEVERITIES } from '#model/finding.ts'
-import { TICKET_CLASSES, type TicketIntent } from '#model/ticket.ts'
+import { type IncidentDecision, TICKET_CLASSES, type TicketIntent } from '#model/ticket.ts'
 import { parseIso } from '#model/time.ts'
 import { TOPICS } from '#model/topics.ts'
 import type { Config } from '#runtime/config.ts'
@@ -10,6 +10,7 @@ import { consume, type InRecord, type Kafka, type RecordConsumer, topicName } fr
 import type { Log } from '#runtime/log.ts'
 import { type Counter, counter, type Registry } from '#runtime/metrics.ts'
 import type { Pool } from '#runtime/postgres.ts'
+import { applyDecisions } from './decision-store.ts'
 import { applyFindings } from './finding-store.ts'
 import { applyIntents } from './store.ts'
 
@@ -49,6 +50,17 @@ const IntentRecord = z.looseObject({
   reason: z.string(),
 })
 
+const DecisionRecord = z.looseObject({
+  type: z.literal('decision'),
+  key: z.string().min(1),
+  zone: z.string(),
+  scope,
+  findings: z.array(z.string()),
+  why: z.record(z.string(), z.unknown()),
+  mutedBy: z.string(),
+  at: iso,
+})
+
 export interface DeskConsumerOptions {
   kafka: Kafka
   config: Pick<Config, 'METERSTREAM_PREFIX'>
@@ -74,7 +86,20 @@ export async function startDeskConsumer(options: DeskConsumerOptions): Promise<R
       const name = topic === tickets ? 'tickets' : 'findings'
       const count =
         topic === tickets
-          ? (part: InRecord[]) => applyIntents(pool, parseAll<TicketIntent>(part, IntentRecord, { log, name, records }))
+          ? async (part: InRecord[]) => {
+              const read = parseAll<TicketIntent | IncidentDecision>(part, z.union([IntentRecord, DecisionRecord]), { log, name, records })
+              const decided = await applyDecisions(
+                pool,
+                read.filter((r) => r.type === 'decision'),
+              )
+              return (
+                decided +
+                (await applyIntents(
+                  pool,
+                  read.filter((r) => r.type === 'ticket'),
+                ))
+              )
+            }
           : (part: InRecord[]) => applyFindings(pool, parseAll<Finding>(part, FindingRecord, { log, name, records }))
       for (let i = 0; i < batch.length; i += PART) {
         const part = batch.slice(i, i + PART)

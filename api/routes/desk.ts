@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { ApiDeps, App } from '../app.ts'
 import { listCallbacks, recordCallback } from '../desk/callbacks.ts'
+import { listDecisions } from '../desk/decision-store.ts'
 import { readSettings, writeSettings } from '../desk/rules.ts'
 import { DeskSettings } from '../desk/settings.ts'
 import { ticketId } from '../desk/ticket.ts'
@@ -25,7 +26,36 @@ const Callback = z.object({
   account: z.string(),
 })
 
+const Decision = z.object({
+  key: z.string().describe('The incident'),
+  zone: z.string(),
+  scope: z.object({ type: z.string(), id: z.string() }),
+  findings: z.array(z.string()),
+  why: z.record(z.string(), z.string()).describe('Named reason of each stage: group, inhibit, silence, decide'),
+  mutedBy: z.string().describe('Incident that explains it; empty when none does'),
+  at: z.string(),
+})
+
 export function deskRoutes(app: App, { pool, nowMs }: ApiDeps): void {
+  app.get(
+    '/v1/decisions',
+    {
+      schema: {
+        tags: ['tickets'],
+        summary: 'Incidents without a ticket of their own, and why: muted, planned, momentary, not lasting yet; newest first',
+        querystring: z.object({ finding: Id.optional(), reason: z.string().max(60).optional(), limit: limit(1000, 100) }),
+        response: { 200: z.object({ decisions: z.array(Decision) }), ...PROBLEMS },
+      },
+    },
+    async ({ query: { finding, reason, limit: most } }) => ({
+      decisions: await listDecisions(pool, {
+        ...(finding === undefined ? {} : { finding }),
+        ...(reason === undefined ? {} : { reason }),
+        limit: most,
+      }),
+    }),
+  )
+
   app.get(
     '/v1/desk/settings',
     {

@@ -48,3 +48,18 @@ export interface IntentWhy {
   /** Incidents listed on this one by the reason for which they have no ticket of their own: how many. */
   muted?: Record<string, number>
 }
+
+/** Why an incident has no ticket of its own, on the topic of tickets; said again when a reason changes. What has a ticket carries it there. */
+export interface IncidentDecision {
+  type: 'decision'
+  /** The incident, as in TicketIntent. */
+  key: string
+  zone: string
+  scope: { type: string; id: string }
+  findings: string[]
+  why: IntentWhy
+  /** Key of the incident that mutes it, '' when none does. */
+  mutedBy: string
+  /** ISO, log clock. */
+  at: string
+}

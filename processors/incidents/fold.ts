@@ -3,7 +3,8 @@
 // A finding re-decides its own incident and those that it can mute or free, found by place; nothing else, so that a storm over a whole
 // town costs what its findings cost, and not what is open.
 import type { Finding } from '#model/finding.ts'
-import type { TicketIntent } from '#model/ticket.ts'
+import type { IncidentDecision, TicketIntent } from '#model/ticket.ts'
+import { toIso } from '#model/time.ts'
 import { decide } from './decide.ts'
 import { popDue, pushDue } from './due.ts'
 import { group } from './group.ts'
@@ -16,14 +17,16 @@ export { createIncidentState, type IncidentState } from './incident.ts'
 
 export interface IncidentFold {
   create(): IncidentState
-  /** One finding, any revision, in the order of the `findings` topic. Changes `state` in place. */
-  apply(state: IncidentState, finding: Finding): TicketIntent[]
+  /** One finding, any revision, in the order of the `findings` topic. Changes `state` in place. `onDecision` hears of what has no ticket. */
+  apply(state: IncidentState, finding: Finding, onDecision?: OnDecision): TicketIntent[]
   /**
    * Log time went on (the lowest watermark of all partitions): opens what has lasted long enough, or is no longer muted.
    * Without it these open with the next finding of any zone.
    */
-  tick(state: IncidentState, nowMs: number): TicketIntent[]
+  tick(state: IncidentState, nowMs: number, onDecision?: OnDecision): TicketIntent[]
 }
+
+export type OnDecision = (decision: IncidentDecision) => void
 
 export function createIncidentFold(): IncidentFold {
   return { create: createIncidentState, apply, tick }
@@ -35,7 +38,7 @@ export function createIncidentFold(): IncidentFold {
  */
 const LISTED_AT_ONCE = 20
 
-function apply(state: IncidentState, finding: Finding): TicketIntent[] {
+function apply(state: IncidentState, finding: Finding, onDecision?: OnDecision): TicketIntent[] {
   upgrade(state)
   const known = state.findings.get(finding.id)
   if (known !== undefined && finding.rev <= known.rev) return []
@@ -71,10 +74,10 @@ function apply(state: IncidentState, finding: Finding): TicketIntent[] {
   touched.add(incident.key)
   const { before, now } = enter(places, state, incident)
   if (before === undefined || matters(before, now)) for (const key of reach(places, before, now)) touched.add(key)
-  return evaluate(state, places, touched)
+  return evaluate(state, places, touched, onDecision)
 }
 
-function tick(state: IncidentState, nowMs: number): TicketIntent[] {
+function tick(state: IncidentState, nowMs: number, onDecision?: OnDecision): TicketIntent[] {
   upgrade(state)
   if (nowMs <= state.nowMs) return []
   state.nowMs = nowMs
@@ -82,7 +85,7 @@ function tick(state: IncidentState, nowMs: number): TicketIntent[] {
   const touched = dueNow(state, places)
   for (const key of state.deferred) touched.add(key)
   state.deferred.clear()
-  return touched.size === 0 ? [] : evaluate(state, places, touched)
+  return touched.size === 0 ? [] : evaluate(state, places, touched, onDecision)
 }
 
 /** Whether others may be muted or freed by what changed of an incident. */
@@ -154,7 +157,7 @@ function forget(state: IncidentState, places: Places, incident: Incident, touche
 }
 
 /** Re-decides the incidents named, and those whose list of muted ones changes with them. In order of keys, so that a fold loaded from its state says the same. */
-function evaluate(state: IncidentState, places: Places, touched: Set<string>): TicketIntent[] {
+function evaluate(state: IncidentState, places: Places, touched: Set<string>, onDecision?: OnDecision): TicketIntent[] {
   const inhibitions = new Map<string, Inhibition>()
   const decided = new Set<string>()
   for (const key of [...touched].sort()) {
@@ -171,13 +174,30 @@ function evaluate(state: IncidentState, places: Places, touched: Set<string>): T
     const said = silence(f, state.nowMs)
     const { absorbed, muted } = mutedBy(places, f)
     const { intent, reason } = decide(f, { absorbed, inhibition, silence: said, nowMs: state.nowMs })
-    f.incident.why = { group: f.incident.why.group, inhibit: inhibition.reason, silence: said.reason, decide: reason }
+    const why = { group: f.incident.why.group, inhibit: inhibition.reason, silence: said.reason, decide: reason }
+    const news = f.incident.why.decide !== reason || f.incident.why.silence !== said.reason
+    f.incident.why = why
+    if (f.incident.intent === null && intent === null && news) onDecision?.(decisionOf(f, state.nowMs))
     schedule(state, places, f, inhibition, said)
     if (intent === null) continue
     f.incident.intent = { ...intent, why: { ...f.incident.why, ...(absorbed.length === 0 ? {} : { muted }) } }
     out.push(f.incident.intent)
   }
   return out
+}
+
+function decisionOf(f: Facts, nowMs: number): IncidentDecision {
+  const { incident, lead } = f
+  return {
+    type: 'decision',
+    key: incident.key,
+    zone: incident.zone,
+    scope: lead === undefined ? { type: '', id: '' } : { ...lead.scope },
+    findings: [...incident.members],
+    why: { ...incident.why },
+    mutedBy: incident.inhibitedBy,
+    at: toIso(nowMs),
+  }
 }
 
 /** What mutes an incident now; those that mute it no longer, or from now on, are to be decided too. */

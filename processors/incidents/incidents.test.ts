@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Finding, type FindingKind, findingId, type Scope } from '#model/finding.ts'
-import type { TicketIntent } from '#model/ticket.ts'
+import type { IncidentDecision, TicketIntent } from '#model/ticket.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, toIso } from '#model/time.ts'
 import { createIncidentFold, createIncidentState, type IncidentState } from './fold.ts'
 import { PLANNED_EVIDENCE, SETTLE_MS } from './incident.ts'
@@ -253,6 +253,22 @@ describe('the incident fold', () => {
   it('mutes what planned work explains', () => {
     const f = aFinding('outage', 'transformer T1', { evidence: [{ what: PLANNED_EVIDENCE, operation: 'planned_outage' }] })
     expect(run(createIncidentState(), f)).toEqual([])
+  })
+
+  it('says of what has no ticket why, once for each reason', () => {
+    const state = createIncidentState()
+    const said: string[] = []
+    const hear = (d: IncidentDecision) =>
+      said.push(`${d.why.decide} ${d.why.inhibit} ${d.why.silence} ${d.mutedBy === '' ? '' : 'muted'}`.trim())
+    const planned = aFinding('outage', 'transformer T1', { evidence: [{ what: PLANNED_EVIDENCE }] })
+    fold.apply(state, planned, hear)
+    fold.apply(state, { ...planned, rev: 2, affected: ['E1'] }, hear)
+    fold.apply(state, aFinding('outage', 'feeder F1', { onsetMs: T0 + 3 * HOUR_MS }), hear)
+    fold.apply(state, aFinding('outage', 'premise E3', { onsetMs: T0 + 3 * HOUR_MS + MINUTE_MS }), hear)
+    const gateway = aFinding('comms_failure', 'gateway G1', { onsetMs: T0 + 4 * HOUR_MS })
+    fold.apply(state, gateway, hear)
+    fold.tick(state, T0 + 9 * HOUR_MS, hear)
+    expect(said).toEqual(['silenced none planned_work', 'muted wider_outage none muted', 'silenced none not_lasting_yet'])
   })
 
   it('mutes a meter without use during its outage', () => {

@@ -264,10 +264,13 @@ export class StageRunner {
         metrics.faults(part)
         log.error({ err: error, part }, 'a detector of the second stage failed')
       },
-      follower: incidentFollower((t: TicketIntent) => {
-        metrics.tickets(1)
-        this.#out.push({ topic: topics.tickets, key: t.key, value: JSON.stringify(t) })
-      }),
+      follower: incidentFollower(
+        (t: TicketIntent) => {
+          metrics.tickets(1)
+          this.#out.push({ topic: topics.tickets, key: t.key, value: JSON.stringify(t) })
+        },
+        (d) => this.#out.push({ topic: topics.tickets, key: d.key, value: JSON.stringify(d) }),
+      ),
       ...(restored === undefined ? {} : { restored }),
     })
   }
