@@ -136,6 +136,7 @@ function closingUnit(unit: Unit, commodity: Commodity, q: Closing, g: Gathered):
       segment: unit.segment,
       persons: unit.persons,
       tariff: tariff === undefined ? null : { code, revision: tariff.revision },
+      tariffCode: code,
       tariffSha256: tariff?.sha256 ?? '',
       tariffProblem: problemOf(code, tariff, commodity),
       registers: [...registers.values()],

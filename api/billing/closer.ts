@@ -2,7 +2,7 @@
 // a run. Each batch is one transaction that ends with the run's cursor, so a crash goes on where it was and closes nothing twice.
 import { createHash } from 'node:crypto'
 import { type Pool, type PoolClient, tx } from '#runtime/postgres.ts'
-import type { SeriesStore } from '../queries/series.ts'
+import { type SeriesStore, storageApplied } from '../queries/series.ts'
 import { type BillingPeriod, dueMs, nextPeriod, periodOf } from './calendar.ts'
 import { readCalendar } from './calendar-store.ts'
 import { closingSources } from './close-sources.ts'
@@ -67,6 +67,9 @@ async function closeBatch(client: PoolClient, deps: CloserDeps, nowMs: number): 
   const timezone = await deps.timezone()
   const run = await dueRun(client, timezone, nowMs)
   if (run === undefined) return { closed: 0, problems: [], more: false }
+  // A bill without intervals that are on their way would be right in its sum and wrong in its time of use.
+  const storage = await storageApplied(deps, ['readings', 'intervals'])
+  if (storage.state !== 'current') throw new Error(`period ${run.id} is not closed yet: ${storage.detail}`)
   const units = run.phase === 'accounts' ? await accountUnits(client, run.cursor, BATCH) : await meterUnits(client, run.cursor, BATCH)
   const documents = await closeUnits(client, deps, { run, timezone, units: units.units })
   const problems = documents.filter((d) => d.document.problems.length > 0)

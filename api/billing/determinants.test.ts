@@ -48,6 +48,7 @@ const facts = (given: Partial<PeriodFacts> = {}): PeriodFacts => ({
   segment: 'general',
   persons: 1,
   tariff: { code: 'P1', revision: 1 },
+  tariffCode: 'P1',
   tariffSha256: '',
   tariffProblem: null,
   registers: [{ meter: 'E1', quantity: POWER, channel: '', multiplier: 1, start: null, end: null }],

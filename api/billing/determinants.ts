@@ -199,7 +199,7 @@ function qualityOf(days: readonly BilledDay[]): QualityMix {
 function problemsOf(facts: PeriodFacts, gap: Priced['uncovered']): PeriodDocument['problems'] {
   const out: PeriodDocument['problems'] = []
   if (facts.tariffProblem !== null) {
-    out.push({ kind: facts.tariffProblem, detail: facts.tariff === null ? '' : `tariff ${facts.tariff.code}` })
+    out.push({ kind: facts.tariffProblem, detail: facts.tariffCode === '' ? '' : `tariff ${facts.tariffCode}` })
   }
   for (const g of gap)
     out.push({ kind: 'tariff_gap', date: g.from, detail: `no version of tariff ${facts.tariff?.code} holds from ${g.from} to ${g.to}` })

@@ -89,6 +89,8 @@ export interface PeriodFacts {
   segment: Segment
   persons: number
   tariff: { code: string; revision: number } | null
+  /** As the account names it; '' without one. */
+  tariffCode: string
   /** Key of billing_tariffs; '' without a tariff. */
   tariffSha256: string
   tariffProblem: TariffProblem | null

@@ -22,7 +22,7 @@ export interface ExplainedRead extends Omit<StoredReading, 'gateway' | 'received
 export interface ExplainedInterval extends StoredInterval {
   /** True for the revision that counts. */
   newest: boolean
-  /** Times of the believed reads at or before its two ends; null when there is none near. */
+  /** Times of the believed reads that it lies between: the last up to its start, the first from its end on; null when there is none near. */
   fromRead: string | null
   toRead: string | null
 }
@@ -94,15 +94,17 @@ function explainIntervals(said: readonly StoredInterval[], reads: readonly Store
     if (list === undefined) series.set(of, [parseIso(r.ts)])
     else list.push(parseIso(r.ts))
   }
-  const at = (i: StoredInterval, border: string): string | null => {
-    const ms = lastUpTo(series.get(`${i.quantity}|${i.channel}`) ?? [], parseIso(border) + AT_BORDER_MS)
-    return ms === undefined ? null : toIso(ms)
-  }
-  return said.map((i) => ({ ...i, newest: newest.get(key(i)) === i.rev, fromRead: at(i, i.start), toRead: at(i, i.end) }))
+  const iso = (ms: number | undefined) => (ms === undefined ? null : toIso(ms))
+  return said.map((i) => {
+    const times = series.get(`${i.quantity}|${i.channel}`) ?? []
+    const from = times[countUpTo(times, parseIso(i.start) + AT_BORDER_MS) - 1]
+    const to = times[countUpTo(times, parseIso(i.end) - 1)]
+    return { ...i, newest: newest.get(key(i)) === i.rev, fromRead: iso(from), toRead: iso(to) }
+  })
 }
 
-/** The last of ascending times that is not after a border. */
-function lastUpTo(times: readonly number[], ms: number): number | undefined {
+/** How many of ascending times are not after a border. */
+function countUpTo(times: readonly number[], ms: number): number {
   let low = 0
   let high = times.length
   while (low < high) {
@@ -110,7 +112,7 @@ function lastUpTo(times: readonly number[], ms: number): number | undefined {
     if ((times[middle] as number) <= ms) low = middle + 1
     else high = middle
   }
-  return times[low - 1]
+  return low
 }
 
 /** Reads of the day, those that its intervals stand on, and the next one after it: the other end of a gap. */

@@ -148,8 +148,8 @@ const APPLIED_WITHIN_MS = 2_000
 const APPLIED_EVERY_MS = 100
 
 /** Waits, at most two seconds, until queries show every row that was written before the call. */
-export async function storageApplied({ questdb, prefix }: SeriesStore): Promise<Storage> {
-  const tables = ['readings', 'events'].map((t) => literal(`${prefix}${t}`)).join(', ')
+export async function storageApplied({ questdb, prefix }: SeriesStore, of: readonly string[] = ['readings', 'events']): Promise<Storage> {
+  const tables = of.map((t) => literal(`${prefix}${t}`)).join(', ')
   const ask = async () => {
     const { dataset } = await questdb.exec(`SELECT name, suspended, writerTxn, sequencerTxn FROM wal_tables() WHERE name IN (${tables})`)
     return dataset as [string, boolean, number | string, number | string][]

@@ -4,7 +4,7 @@ import { formatTime } from '../format.ts'
 import { language, t, tData } from '../i18n.ts'
 import { go } from '../router.ts'
 import { timezone } from '../store.ts'
-import type { TextKey } from '../texts.ts'
+import { TEXTS, type TextKey } from '../texts.ts'
 import { usePolled } from './polled.ts'
 
 interface Read {
@@ -59,9 +59,11 @@ interface Day {
 export const number = (v: number) => String(Math.round(v * 1000) / 1000)
 export const money = (minor: number, c: { currency: string; minorDigits: number }) =>
   `${(minor / 10 ** c.minorDigits).toFixed(c.minorDigits)} ${c.currency}`
+/** A status or commodity in words. */
+export const word = (name: string) => (`bill.is.${name}` in TEXTS.en ? t(`bill.is.${name}` as TextKey) : name)
 const mixText = (mix: Record<string, number>) =>
   Object.entries(mix)
-    .map(([status, n]) => `${status} ${n}`)
+    .map(([status, n]) => `${word(status)} ${n}`)
     .join(' · ')
 
 /** Share of intervals that are no actual or edited ones. */
@@ -134,7 +136,7 @@ export function PeriodExplained(props: { no: string }) {
   return (
     <div class="board billing">
       <h2>
-        <Back /> {d.account ?? d.meter} · {d.period} · {d.commodity}{' '}
+        <Back /> {d.account ?? d.meter} · {d.period} · {word(d.commodity)}{' '}
         <strong>{d.charges === null ? t('bill.noPrice') : money(d.totalMinor ?? 0, d.charges)}</strong>
       </h2>
       {d.problems.map((p) => (
@@ -314,7 +316,7 @@ export function DayExplained(props: { meter: string; date: string }) {
               `${tData('quantity', i.quantity)} ${i.channel}`,
               i.value === null ? '–' : number(i.value),
               <span key="status" class={`status-${i.status}`}>
-                {i.status}
+                {word(i.status)}
                 {i.rev > 1 ? ` (${i.rev})` : ''}
               </span>,
               i.reasons.join(', '),

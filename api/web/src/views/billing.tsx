@@ -6,7 +6,7 @@ import { t } from '../i18n.ts'
 import { go, route } from '../router.ts'
 import { timezone } from '../store.ts'
 import type { TextKey } from '../texts.ts'
-import { DayExplained, money, number, PeriodExplained, type PeriodItem, share, Table } from './billing-explain.tsx'
+import { DayExplained, money, number, PeriodExplained, type PeriodItem, share, Table, word } from './billing-explain.tsx'
 import { usePolled } from './polled.ts'
 
 const PARTS = ['periods', 'held', 'causes'] as const
@@ -64,7 +64,7 @@ function Periods() {
             {d.period}
           </button>,
           d.account ?? d.meter ?? '',
-          d.commodity,
+          word(d.commodity),
           number(d.consumption.import),
           share(d.registers),
           d.charges === null ? t('bill.noPrice') : money(d.totalMinor ?? 0, d.charges),
@@ -151,16 +151,18 @@ function Causes() {
     <Table
       of={list}
       rows={(l) => l.causes}
-      heads={['bill.since', 'bill.reason', 'bill.who', 'bill.evidence', 'bill.ticket']}
+      heads={['bill.since', 'bill.reason', 'bill.who', 'bill.ticket', 'bill.evidence']}
       row={(c) => [
         formatTime(Date.parse(c.openedAt), timezone.value),
         t(`bill.cause.${c.kind}` as TextKey),
         c.meter === '' ? c.account : c.meter,
-        Object.entries(c.evidence)
-          .filter(([name, v]) => name !== 'level' && v !== '')
-          .map(([name, v]) => `${name}: ${Array.isArray(v) ? v.join(', ') : String(v)}`)
-          .join(' · '),
         c.ticket ?? '',
+        <span key="evidence" class="wrap">
+          {Object.entries(c.evidence)
+            .filter(([name, v]) => name !== 'level' && v !== '')
+            .map(([name, v]) => `${name}: ${Array.isArray(v) ? v.join(', ') : String(v)}`)
+            .join(' · ')}
+        </span>,
       ]}
     />
   )
