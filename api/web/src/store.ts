@@ -101,15 +101,21 @@ function gathered<T>(target: Signal<ReadonlyMap<string, T>>, keyOf: (x: T) => st
     if (old !== undefined && !newer(old, x)) return
     waiting.set(key, x)
     if (waiting.size > 1) return
-    setTimeout(() => {
-      const next = new Map(target.peek())
-      for (const [k, v] of waiting) next.set(k, v)
-      waiting.clear()
-      target.value = next
-    }, GATHER_MS)
+    setTimeout(
+      () => {
+        const next = new Map(target.peek())
+        for (const [k, v] of waiting) next.set(k, v)
+        waiting.clear()
+        target.value = next
+      },
+      target.peek().size > MANY ? GATHER_MANY_MS : GATHER_MS,
+    )
   }
 }
 const GATHER_MS = 150
+/** In a storm a list is drawn anew once a second: nobody reads faster, and the page stays at hand. */
+const MANY = 500
+const GATHER_MANY_MS = 1000
 
 export const mergeFinding = gathered(
   findings,

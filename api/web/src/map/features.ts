@@ -133,8 +133,12 @@ export function centre(f: AssetFeature | undefined): [number, number] | undefine
 
 const RANK = { critical: 3, major: 2, minor: 1, warning: 0 }
 
+/** More marks than that cover the map; what they are about keeps its colour. */
+const MARKS_MAX = 400
+
+/** @param findings most severe first */
 export function incidentFeatures(findings: readonly Finding[], assets: ReadonlyMap<string, AssetFeature>): Feature[] {
-  return findings.flatMap((f) => {
+  return findings.slice(0, MARKS_MAX).flatMap((f) => {
     const at = placeOf(f, assets)
     if (at === undefined) return []
     const label = f.scope.type === 'meter' || f.severity === 'warning' ? '' : `${tData('kind', f.kind)} ${f.scope.id}`

@@ -1,5 +1,5 @@
 // Measures the page in a real browser with 100,000 points of which 5,000 change each second, while somebody pans and zooms:
-//   node deploy/e2e/room-bench-cli.ts [--points 100000] [--changes 5000] [--seconds 20]
+//   node deploy/e2e/room-bench.fixture.ts [--points 100000] [--changes 5000] [--seconds 20]
 // and then with a storm of 5,000 alarms within a minute's share of time. Prints one JSON line: time to a map with something on it, tasks
 // of the main thread from the browser's own trace, weight of the page.
 import { readdirSync, readFileSync } from 'node:fs'
