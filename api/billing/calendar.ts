@@ -1,6 +1,6 @@
 // The utility's billing calendar: months that begin on a day of its choice, closed some days after their end at a local time. Pure.
 
-import { MINUTE_MS, startOfLocalDate } from '#model/time.ts'
+import { localDate, MINUTE_MS, startOfLocalDate } from '#model/time.ts'
 import { addDays } from '#tariff/calendar.ts'
 
 export interface BillingCalendar {
@@ -49,6 +49,13 @@ export function nextPeriod(calendar: BillingCalendar, period: BillingPeriod): Bi
 export function dueMs(calendar: BillingCalendar, period: BillingPeriod, timezone: string): number {
   const [hours, minutes] = calendar.closeTime.split(':').map(Number) as [number, number]
   return startOfLocalDate(timezone, addDays(period.to, calendar.closeAfterDays)) + (hours * 60 + minutes) * MINUTE_MS
+}
+
+/** The newest period that is due at an instant. */
+export function newestDue(calendar: BillingCalendar, timezone: string, nowMs: number): BillingPeriod {
+  let period = periodOf(calendar, localDate(timezone, nowMs))
+  while (dueMs(calendar, period, timezone) > nowMs) period = periodOf(calendar, addDays(period.from, -1))
+  return period
 }
 
 /** Dates of a period in order. */

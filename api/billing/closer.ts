@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { type Pool, type PoolClient, tx } from '#runtime/postgres.ts'
 import { type SeriesStore, storageApplied } from '../queries/series.ts'
-import { type BillingPeriod, dueMs, nextPeriod, periodOf } from './calendar.ts'
+import { type BillingCalendar, type BillingPeriod, dueMs, newestDue, nextPeriod, periodOf } from './calendar.ts'
 import { readCalendar } from './calendar-store.ts'
 import { closingSources } from './close-sources.ts'
 import { accountUnits, meterUnits, type Unit } from './close-units.ts'
@@ -91,7 +91,7 @@ async function dueRun(client: PoolClient, timezone: string, nowMs: number): Prom
   const last = rows[0]
   if (last !== undefined && last.phase !== 'done') return last
   const calendar = await readCalendar(client)
-  const period = last === undefined ? await firstPeriod(client, (date) => periodOf(calendar, date)) : nextPeriod(calendar, last)
+  const period = last === undefined ? await firstPeriod(client, calendar, { timezone, nowMs }) : nextPeriod(calendar, last)
   if (period === undefined) return undefined
   const due = dueMs(calendar, period, timezone)
   if (due > nowMs) return undefined
@@ -105,10 +105,18 @@ async function dueRun(client: PoolClient, timezone: string, nowMs: number): Prom
   return { ...period, phase: 'accounts', cursor: '', dueAt }
 }
 
-/** The period of the first day in the feed. */
-async function firstPeriod(client: PoolClient, of: (date: string) => BillingPeriod): Promise<BillingPeriod | undefined> {
-  const { rows } = await client.query<{ date: string | null }>("SELECT to_char(min(date), 'YYYY-MM-DD') AS date FROM meter_days")
-  return rows[0]?.date == null ? undefined : of(rows[0].date)
+/** The period of the first day that there is, if it can be due. Only days of such periods are looked through: the others are most of them. */
+async function firstPeriod(
+  client: PoolClient,
+  calendar: BillingCalendar,
+  now: { timezone: string; nowMs: number },
+): Promise<BillingPeriod | undefined> {
+  const newest = newestDue(calendar, now.timezone, now.nowMs)
+  const { rows } = await client.query<{ date: string | null }>(
+    "SELECT to_char(min(date), 'YYYY-MM-DD') AS date FROM meter_days WHERE date < $1::date",
+    [newest.to],
+  )
+  return rows[0]?.date == null ? undefined : periodOf(calendar, rows[0].date)
 }
 
 async function closeUnits(

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { HOUR_MS, startOfLocalDate } from '#model/time.ts'
 import { addDays } from '#tariff/calendar.ts'
 import { Tariff } from '#tariff/tariff.ts'
-import { datesOf, dueMs, nextPeriod, periodOf, USUAL_CALENDAR } from './calendar.ts'
+import { datesOf, dueMs, newestDue, nextPeriod, periodOf, USUAL_CALENDAR } from './calendar.ts'
 import { type DayInterval, decodeIntervals, encodeIntervals } from './day-intervals.ts'
 import { dayUsage, documentText, periodDocument } from './determinants.ts'
 import type { BilledDay, PeriodFacts } from './period-model.ts'
@@ -100,6 +100,22 @@ describe('calendar', () => {
         const next = nextPeriod(calendar, p)
         expect([next.from, periodOf(calendar, addDays(p.to, -1))]).toEqual([p.to, p])
       }),
+    )
+  })
+
+  it('the newest due period is due and the one after it is not', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 28 }),
+        fc.integer({ min: 0, max: 60 }),
+        fc.integer({ min: 0, max: 20_000 }),
+        (startDay, closeAfterDays, hours) => {
+          const calendar = { startDay, closeAfterDays, closeTime: '23:45' }
+          const nowMs = Date.parse('2026-01-01T00:00:00Z') + hours * HOUR_MS
+          const p = newestDue(calendar, ZONE, nowMs)
+          expect(dueMs(calendar, p, ZONE) <= nowMs && dueMs(calendar, nextPeriod(calendar, p), ZONE) > nowMs).toBe(true)
+        },
+      ),
     )
   })
 
@@ -219,12 +235,15 @@ describe('document of a period', () => {
   })
 
   it('corrections of corrections add up to what the period would have cost with the last figures', () => {
+    const week = facts({ period: { id: '2026-03', from: '2026-03-01', to: '2026-03-08' } })
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(30), fc.integer({ min: 0, max: 100 })), { minLength: 1, maxLength: 4 }), (changes) => {
-        // Whole days: the sums are what is tested here, and four hundred bills of hours would take long.
-        const days = march().map((d) => ({ ...d, intervals: [] }))
+      fc.property(fc.array(fc.tuple(fc.nat(6), fc.integer({ min: 0, max: 100 })), { minLength: 1, maxLength: 4 }), (changes) => {
+        // A week of whole days: the sums are what is tested here.
+        const days = march()
+          .slice(0, 7)
+          .map((d) => ({ ...d, intervals: [] }))
         let before = days
-        let total = periodDocument({ ...base, days }).charges?.totalMinor ?? 0
+        let total = periodDocument({ ...base, facts: week, days }).charges?.totalMinor ?? 0
         changes.forEach(([k, value], n) => {
           const after = before.map((d, i) => (i === k ? { ...d, rev: n + 2, value } : d))
           const april = facts({ period: { id: '2026-04', from: '2026-04-01', to: '2026-05-01' } })
@@ -232,12 +251,12 @@ describe('document of a period', () => {
             ...base,
             facts: april,
             days: [],
-            corrections: [{ sha256: 'a', facts: facts(), tariff: TARIFF, earlier: [], before, after }],
+            corrections: [{ sha256: 'a', facts: week, tariff: TARIFF, earlier: [], before, after }],
           })
           total += doc.adjustments[0]?.totalMinor ?? Number.NaN
           before = after
         })
-        expect(total).toBe(periodDocument({ ...base, days: before }).charges?.totalMinor)
+        expect(total).toBe(periodDocument({ ...base, facts: week, days: before }).charges?.totalMinor)
       }),
       { numRuns: 10 },
     )
