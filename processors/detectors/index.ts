@@ -12,6 +12,7 @@ import { phaseVoltage } from './phase-voltage.ts'
 import { pressure } from './pressure.ts'
 import { reverseFlow } from './reverse-flow.ts'
 import { risingBase } from './rising-base.ts'
+import { sensorHealth } from './sensor-health.ts'
 import { stuckRegister } from './stuck-register.ts'
 import { tamper } from './tamper.ts'
 import { usageOnInactive } from './usage-on-inactive.ts'
@@ -30,6 +31,7 @@ export const DETECTORS: readonly AnyDetector[] = [
   customerLeak,
   districtFlow,
   pressure,
+  sensorHealth,
   zeroUsage,
   usageOnInactive,
   tamper,

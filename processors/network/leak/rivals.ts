@@ -23,6 +23,8 @@ const GONE = [1, 2, 3, 4, 6, 8, 12, 16, 24]
 /** Growth may have begun this many times the step's age before the onset; the exponent is that of a crack that opens. */
 const RAMPS = [0.5, 1, 2]
 const RAMP_POWER = 1.5
+/** Explanations this close in log-likelihood cannot be told apart. */
+const AS_LIKELY_LLR = 1
 
 type Shape = (step: number) => number
 
@@ -91,9 +93,16 @@ export function weigh(v: View, ch: Channel, d: District, step: StepFound, last: 
   const out = {} as Rivals
   for (const n of names) {
     const part = found.slice(at, at + groups[n].length)
-    out[n] = part.reduce((a, x) => (x.z > a.z ? x : a), none)
+    out[n] = n === 'nightUse' ? plausible(part, none) : part.reduce((a, x) => (x.z > a.z ? x : a), none)
     at += groups[n].length
   }
   out.leak = leak
   return out
+}
+
+/** Of the explanations about as likely as the best one, that which leaves least of the leak. */
+function plausible(list: readonly Explanation[], none: Explanation): Explanation {
+  const best = list.reduce((z, x) => Math.max(z, x.z), 0)
+  const least = best * best - 2 * AS_LIKELY_LLR
+  return list.reduce((a, x) => (x.z > 0 && x.z * x.z >= least && (a === none || x.beside < a.beside) ? x : a), none)
 }

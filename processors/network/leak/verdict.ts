@@ -2,7 +2,7 @@
 import { type Explanation, type StepFound, strongestStep } from '../../statistics/step-filter.ts'
 import { mayBeHoliday } from './calendar.ts'
 import { type Channel, inflation, inflow, thresholdOf } from './channel.ts'
-import type { District } from './district.ts'
+import { type District, localBin } from './district.ts'
 import { type Draw, drawSeen, recentRise } from './draws.ts'
 import { jointStep } from './pressure-evidence.ts'
 import { type Rivals, weigh } from './rivals.ts'
@@ -40,6 +40,10 @@ export type Verdict = { hold: Hold; draw?: Draw; meter?: string; weighed?: boole
 const FIRST_NIGHT_H = 14
 const FIRST_NIGHT_LLR = -2
 const NIGHT_LLR = 1
+/** Below this nothing tells the leak from the use. */
+const ALIKE_Z = 0.5
+/** A step is larger than a shift when it is so by this many standard deviations. */
+const SIZE_SD = 1.5
 /** ... and it must leave less than this of the leak when both are allowed. */
 const BESIDE_Z = 2
 /** Log-likelihood by which a draw that has ended must explain more than a leak that goes on. */
@@ -163,7 +167,9 @@ export function judge(v: View, ch: Channel, d: District, step: StepFound, at: nu
     if (sharedRise(v, d, step) > 0.6) return { hold: 'shared-by-districts' }
     if (mayBeHoliday(v, d, step.onset, at)) return { hold: 'may-be-a-holiday' }
   }
-  const verdict = against(v, d, step, ageH, weigh(v, ch, d, step, at))
+  // How a holiday moves one district's demand is known in the mean only.
+  const special = v.town.calendar.special.has(localBin(d.timezone, newest).day)
+  const verdict = against(v, d, step, ageH, special, weigh(v, ch, d, step, at))
   return 'hold' in verdict ? { ...verdict, weighed: true } : verdict
 }
 
@@ -173,14 +179,17 @@ function remains(v: View, d: District, size: number, rival: Explanation): boolea
   return rival.beside >= BESIDE_Z && rival.besideSize >= Math.max(leakMinShare, leakMinM3h / d.typical, 0.5 * size)
 }
 
-function against(v: View, d: District, step: StepFound, ageH: number, r: Rivals): Verdict {
+function against(v: View, d: District, step: StepFound, ageH: number, special: boolean, r: Rivals): Verdict {
   const { nightShiftMaxShare, leakMinShare } = v.settings
   const joint = step.joint === true
   if (!(r.leak.z > (joint ? FLOW_MIN_Z - 0.5 : CONFIRM_Z))) return { hold: 'not-confirmed' }
   const size = joint ? step.size : r.leak.size
-  const night = r.nightUse.z ** 2 - r.leak.z ** 2 > 2 * (ageH < FIRST_NIGHT_H ? FIRST_NIGHT_LLR : NIGHT_LLR)
-  if (size < nightShiftMaxShare && night && !remains(v, d, size, r.nightUse)) return { hold: 'may-be-use-at-night' }
-  if (ageH >= 12 && r.growth.z > r.leak.z && !remains(v, d, size, r.growth)) return { hold: 'demand-has-grown' }
+  // As long as nothing but nights was seen since, the two look alike.
+  const alike = ageH < FIRST_NIGHT_H || Math.abs(r.nightUse.beside) < ALIKE_Z
+  const night = r.nightUse.z ** 2 - r.leak.z ** 2 > 2 * (alike ? FIRST_NIGHT_LLR : NIGHT_LLR)
+  const least = size - SIZE_SD * (joint ? step.sd : r.leak.sd)
+  if (least < nightShiftMaxShare && night && !remains(v, d, size, r.nightUse)) return { hold: 'may-be-use-at-night' }
+  if ((ageH >= 12 || special) && r.growth.z > r.leak.z && !remains(v, d, size, r.growth)) return { hold: 'demand-has-grown' }
   if (ageH <= 48 && r.draw.z ** 2 > r.leak.z ** 2 + 2 * ENDED_LLR) return { hold: 'flow-back' }
   const sudden = ageH <= FRESH_H || r.leak.z ** 2 > r.ramp.z ** 2 + 2 * SUDDEN_LLR
   const growth = d.leaks.some((l) => l.kind === 'leak') && r.ramp.z ** 2 > r.leak.z ** 2
