@@ -288,3 +288,18 @@ describe('a zone fold', () => {
     expect(fold.takeLedger()).toEqual([])
   })
 })
+
+test('a detector sees each day that is published, and its revisions', () => {
+  const days: string[] = []
+  const daily: AnyDetector = {
+    ...talker,
+    name: 'daily',
+    onDay: (_state: unknown, day: { meter: string; date: string; rev: number }) => void days.push(`${day.meter} ${day.date} ${day.rev}`),
+  }
+  const fold = createZoneFold({ ...options, detectors: [daily] })
+  const { out, lines } = collect()
+  fold.apply(zoneRecord(), out)
+  for (const k of [0, 1, 2]) fold.apply(data(aReading({ tsMs: START_MS + k * 900_000, value: k + 1 })), out)
+  expect(days).toEqual(['W1 2026-03-01 1', 'W1 2026-03-01 2'])
+  expect(lines.filter((l) => l.startsWith('day '))).toHaveLength(2)
+})
