@@ -54,12 +54,12 @@ function csvLine(item: FeedItem): string {
 
 /**
  * Text that a spreadsheet would take for a formula (ids may begin with = + - @) gets an apostrophe before it, as OWASP advises for
- * CSV; numbers are left as they are.
+ * CSV; so does text that begins with one, so that whoever takes one away from the front has the text again. Numbers are left as they are.
  */
 export function csvCell(cell: Cell): string {
   if (cell === null) return ''
   if (typeof cell === 'number') return String(cell)
-  const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell
+  const text = /^['=+\-@\t\r]/.test(cell) ? `'${cell}` : cell
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
