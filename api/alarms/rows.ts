@@ -52,11 +52,20 @@ export async function weights(db: Queryable, nowMs: number, limit: number): Prom
   return rows.map((r) => ({ priority: r.priority, state: r.state, activeSinceMs: r.since, calls: r.calls }))
 }
 
-/** What the clock has to look at: something is due, or suppressed and perhaps no longer. */
+/** For which the clock has something to do. */
 export async function dueAlarms(db: Queryable, nowMs: number, limit: number): Promise<Alarm[]> {
   const { rows } = await db.query<{ body: Alarm }>(
-    'SELECT body FROM alarms WHERE due_ms <= $1 OR suppressed ORDER BY key LIMIT $2 FOR UPDATE SKIP LOCKED',
+    'SELECT body FROM alarms WHERE due_ms <= $1 ORDER BY key LIMIT $2 FOR UPDATE SKIP LOCKED',
     [nowMs, limit],
+  )
+  return rows.map((r) => r.body)
+}
+
+/** Suppressed alarms behind a key, a page at a time: what suppressed them may be gone. */
+export async function suppressedAlarms(db: Queryable, after: string, limit: number): Promise<Alarm[]> {
+  const { rows } = await db.query<{ body: Alarm }>(
+    'SELECT body FROM alarms WHERE suppressed AND key > $1 ORDER BY key LIMIT $2 FOR UPDATE SKIP LOCKED',
+    [after, limit],
   )
   return rows.map((r) => r.body)
 }

@@ -86,9 +86,12 @@ function startClock(options: AlarmServiceOptions, onChanged: (n: number) => void
   let load: AlarmLoad | undefined
   measure(registry, () => load)
   let prunedMs = 0
+  let lookedUpTo = ''
   const beat = async () => {
     const now = nowMs()
-    onChanged(await passTime(pool, now))
+    const passed = await passTime(pool, now, lookedUpTo)
+    lookedUpTo = passed.next
+    onChanged(passed.changed)
     const [alarms, calls] = await Promise.all([weights(pool, now, WEIGHED_MAX), callsIn(pool, now - CALLS_BACK_MS, now + 1, CALLS_MAX)])
     load = loadOf(
       alarms,

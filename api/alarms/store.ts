@@ -5,7 +5,7 @@ import type { Operation } from '#model/asset.ts'
 import type { Finding } from '#model/finding.ts'
 import { type Pool, type Queryable, tx } from '#runtime/postgres.ts'
 import type { Policy } from './policy.ts'
-import { type AlarmStep, activeAlarms, alarmsByKey, commandDone, currentPolicy, dueAlarms, saveSteps } from './rows.ts'
+import { type AlarmStep, activeAlarms, alarmsByKey, commandDone, currentPolicy, dueAlarms, saveSteps, suppressedAlarms } from './rows.ts'
 import { type Alarm, type AlarmCommand, applyCommand, applyFinding, type CommandOutcome, suppress, tick } from './state.ts'
 import { type Place, type Surroundings, suppressionOf } from './suppress.ts'
 
@@ -103,17 +103,19 @@ async function surroundings(
   }
 }
 
-/** What the clock alone does: delays that passed, shelves that expired, causes that went. Returns how many alarms changed. */
-export async function passTime(pool: Pool, nowMs: number): Promise<number> {
+/**
+ * What the clock alone does: delays that passed, shelves that expired, causes that went. Suppressed alarms are looked at a page at a
+ * time, beginning behind `after`; `next` is where to go on.
+ */
+export async function passTime(pool: Pool, nowMs: number, after = ''): Promise<{ changed: number; next: string }> {
   return tx(pool, async (client) => {
     const policy = await currentPolicy(client)
-    const due = await dueAlarms(client, nowMs, DUE_MAX)
-    const steps = due.flatMap((a) => tick(a, nowMs, policy) ?? [])
+    const steps = (await dueAlarms(client, nowMs, DUE_MAX)).flatMap((a) => tick(a, nowMs, policy) ?? [])
     await saveSteps(client, steps, policy)
-    const after = new Map(steps.map((s) => [s.alarm.key, s.alarm]))
-    const quiet = due.map((a) => after.get(a.key) ?? a).filter((a) => a.suppressed !== null)
+    const quiet = await suppressedAlarms(client, after, DUE_MAX)
     const freed = await judge(client, quiet, { policy, nowMs, zones: [...new Set(quiet.map((a) => a.zone))] })
-    return steps.length + freed.size
+    const next = quiet.length < DUE_MAX ? '' : (quiet.at(-1)?.key ?? '')
+    return { changed: steps.length + freed.size, next }
   })
 }
 
