@@ -27,6 +27,8 @@ export const crews = signal<ReadonlyMap<string, CrewView>>(new Map())
 export const selected = signal<string | null>(null)
 /** What feeds the selected asset and what it feeds, while that is shown on the map. */
 export const traced = signal<{ upstream: readonly string[]; downstream: readonly string[] } | null>(null)
+/** Where the selected crew has been, oldest first. */
+export const trail = signal<readonly [number, number][]>([])
 /** Sensors on the map without a fresh value, and how many there are. */
 export const staleSensors = signal({ stale: 0, of: 0 })
 /** Nothing to press, all to read: for a screen on the wall. */

@@ -150,7 +150,7 @@ function layers(c: Colours): LayerSpecification[] {
       filter: ['==', ['geometry-type'], 'LineString'],
       layout: { 'line-cap': 'round' },
       paint: {
-        'line-color': c.text,
+        'line-color': ['match', ['get', 'way'], 'trail', c.crew, c.text],
         'line-width': ['match', ['get', 'way'], 'up', 4, 2.5],
         'line-opacity': 0.9,
       },

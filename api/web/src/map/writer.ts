@@ -21,6 +21,7 @@ import {
   shownValues,
   staleSensors,
   traced,
+  trail,
 } from '../store.ts'
 import { colours } from '../theme.ts'
 import { hiddenLayers, LAYER_GROUPS, LAYERS_OF, type LayerGroup, surface } from './choices.ts'
@@ -114,7 +115,7 @@ export class MapWriter {
           this.showFindings(shownFindings.peek())
           this.showCrews([...crews.peek().values()])
           this.showSelection(selected.peek())
-          this.showTrace(traced.peek())
+          this.showTrace(traced.peek(), trail.peek())
           this.showSurface()
           for (const group of LAYER_GROUPS) this.showLayers(group, !hiddenLayers.peek().has(group))
         })
@@ -140,7 +141,7 @@ export class MapWriter {
       }),
       effect(() => this.showCrews([...crews.value.values()])),
       effect(() => this.showSelection(selected.value)),
-      effect(() => this.showTrace(traced.value)),
+      effect(() => this.showTrace(traced.value, trail.value)),
     )
     this.timers.push(
       setInterval(() => this.flush(), FLUSH_MS),
@@ -298,7 +299,7 @@ export class MapWriter {
     this.source('surface')?.setData({ type: 'FeatureCollection', features })
   }
 
-  private showTrace(trace: typeof traced.value): void {
+  private showTrace(trace: typeof traced.value, positions: typeof trail.value): void {
     const feature =
       (way: 'up' | 'down') =>
       (id: string): Feature[] => {
@@ -308,6 +309,12 @@ export class MapWriter {
           : [{ type: 'Feature', geometry: f.geometry as Geometry, properties: { id, way } }]
       }
     const features = trace === null ? [] : [...trace.downstream.flatMap(feature('down')), ...trace.upstream.flatMap(feature('up'))]
+    if (positions.length > 1)
+      features.push({
+        type: 'Feature',
+        geometry: { type: 'LineString', coordinates: positions as [number, number][] },
+        properties: { way: 'trail' },
+      })
     this.source('trace')?.setData({ type: 'FeatureCollection', features })
   }
 

@@ -1,5 +1,6 @@
 // One asset: what it says now and how old that is, its curve with what is usual, what is found about it, what it hangs on.
 import { useEffect, useRef, useState } from 'preact/hooks'
+import type { CrewView } from '#model/live-events.ts'
 import { DAY_MS } from '#model/time.ts'
 import { Chart, type ChartHandle, type Curve } from '../chart.tsx'
 import { get } from '../connection.ts'
@@ -8,6 +9,7 @@ import { t, tData } from '../i18n.ts'
 import {
   alarms,
   assets,
+  crews,
   findings,
   isOpen,
   isStale,
@@ -20,6 +22,7 @@ import {
   tickets,
   timezone,
   traced,
+  trail,
 } from '../store.ts'
 import { csvOf, download, loadCurve, QUANTITY_OF, SPANS } from '../trends.ts'
 import { AlarmRow } from './alarm-row.tsx'
@@ -36,6 +39,7 @@ export function Detail() {
   void selectedTick.value
   const asset = propertiesOf(id)
   const kind = asset?.kind ?? ''
+  const crew = crews.value.get(id)
   const name = asset !== undefined && 'name' in asset && typeof asset.name === 'string' ? asset.name : ''
   const about = [...findings.value.values()].filter(
     (f) => isOpen(f) && (f.scope.id === id || f.affected?.includes(id) === true || f.candidates?.some((c) => c.id === id) === true),
@@ -73,7 +77,7 @@ export function Detail() {
           </button>
         </span>
       </header>
-      {tab === 'chart' && <Curves id={id} kind={kind} />}
+      {crew !== undefined ? <CrewFacts crew={crew} /> : tab === 'chart' && <Curves id={id} kind={kind} />}
       {tab === 'alarms' && <About id={id} />}
       {tab === 'network' && <Surroundings id={id} />}
     </section>
@@ -345,6 +349,39 @@ function Facts(props: { id: string }) {
             <dd>{typeof v === 'object' ? JSON.stringify(v) : String(v)}</dd>
           </>
         ))}
+    </dl>
+  )
+}
+
+/** A crew: how old its position is, and where it has been in the last eight hours, drawn on the map. */
+function CrewFacts(props: { crew: CrewView }) {
+  const { crew, tsMs, skills, speedKmh, batteryPct, stale } = props.crew
+  useEffect(() => {
+    let current = true
+    get<{ positions: { lon: number; lat: number }[] }>(`/v1/crews/${encodeURIComponent(crew)}/trail?hours=8`).then(
+      ({ positions }) => {
+        if (current) trail.value = positions.map((p): [number, number] => [p.lon, p.lat])
+      },
+      (error: Error) => console.warn('no trail:', error.message),
+    )
+    return () => {
+      current = false
+      trail.value = []
+    }
+  }, [crew])
+  return (
+    <dl class="evidence pad">
+      <dt>{t('crew.position')}</dt>
+      <dd>
+        {t('detail.age', { age: formatAge(nowMs.value - tsMs) })}
+        {stale && ` · ${t('detail.stale')}`}
+      </dd>
+      <dt>{t('crew.skills')}</dt>
+      <dd>{skills.join(', ') || '—'}</dd>
+      <dt>{t('crew.speed')}</dt>
+      <dd>{speedKmh === null ? '—' : `${speedKmh} km/h`}</dd>
+      <dt>{t('crew.battery')}</dt>
+      <dd>{batteryPct === null ? '—' : `${batteryPct} %`}</dd>
     </dl>
   )
 }
