@@ -48,7 +48,7 @@ function findFor(s: OutageState, t: number, [lo, hi]: [number, number], cfg: Out
     if (e.startMs < lo - join || e.startMs > hi + join) continue
     // Not one whose part of this transformer is over: that would be a second interruption.
     const p = e.parts.get(t)
-    if (p !== undefined && p.endMs !== 0 && lo > p.endMs) continue
+    if (p !== undefined && p.verdict !== 'lit' && p.endMs !== 0 && lo > p.endMs) continue
     if (best === undefined || Math.abs(e.startMs - hi) < Math.abs(best.startMs - hi)) best = e
   }
   return best

@@ -97,7 +97,9 @@ export function assessTransformer(s: OutageState, t: number, round: Round): bool
   const step = Math.min(...fresh.map((i) => s.meters.stepMs[i] as number))
   const hiMs = loMs + step
   const open = s.interruptions.get(transformer.interruption)?.parts.get(t)
-  if (open !== undefined && open.verdict === 'dark' && open.endMs === 0) return false
+  // Dark already, or dark at the very time of the read that they miss and back since.
+  const joinMs = at.cfg.joinS * 1000
+  if (open?.verdict === 'dark' && (open.endMs === 0 || (open.startMs >= loMs - joinMs && open.startMs <= hiMs + joinMs))) return false
   const working = fresh.filter((i) => alive(s.gateways[s.meters.gateway[i] as number], loMs, hiMs))
   const common = proven(s, loMs, hiMs, at)
   const dead = fresh.filter((i) => deadSince(s, s.meters.gateway[i] as number, loMs, round)).length
