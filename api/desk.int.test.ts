@@ -171,7 +171,10 @@ describe('a ticket', () => {
     const wrong = await json(api.send('PUT', '/v1/desk/settings', { calendar: { timezone: 'Mars/Base' }, callbacks: { samplePct: 200 } }))
     expect(wrong).toMatchObject({ status: 400, errors: [{ field: 'body.calendar.timezone' }, { field: 'body.callbacks.samplePct' }] })
     const set = await json(
-      api.send('PUT', '/v1/desk/settings', { calendar: { timezone: 'Europe/Zurich' }, notices: { quietFrom: '22:00', quietTo: '06:00' } }),
+      api.send('PUT', '/v1/desk/settings', {
+        calendar: { timezone: 'Europe/Zurich' },
+        notices: { quietFrom: '22:00', quietTo: '06:00', classes: ['outage', 'leak', 'complaint'] },
+      }),
     )
     expect(set).toMatchObject({
       version: 1,
@@ -257,6 +260,12 @@ describe('notices', () => {
       4, 0, 4, 4,
     ])
     expect(notices.find((n: { stage: string }) => n.stage === 'estimate').text).toContain('14:00')
+  })
+
+  it('tell who complained that it is closed', async () => {
+    const { tickets } = await json(api.get('/v1/tickets?class=complaint&account=A1'))
+    const { notices } = await json(api.get(`/v1/tickets/${tickets[0].id}/notices`))
+    expect(notices).toMatchObject([{ stage: 'closed', account: 'A1', channel: 'sms', text: expect.stringContaining('closed') }])
   })
 
   it('wait for the morning, but not where a life depends on supply', async () => {

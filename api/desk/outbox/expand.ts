@@ -2,6 +2,7 @@
 // events out and puts the messages in, so each leads to its messages once.
 import type { NoticeStage } from '#model/desk.ts'
 import { isOpen } from '#model/desk.ts'
+import type { TicketClass } from '#model/ticket.ts'
 import { toIso } from '#model/time.ts'
 import { type Pool, type PoolClient, tx } from '#runtime/postgres.ts'
 import { customersOf, metersOfIntent } from '../impact.ts'
@@ -144,10 +145,15 @@ async function notices(
   changes: readonly Change[],
   { rules, o }: { rules: Rules; o: ExpandOptions },
 ): Promise<void> {
-  const { notices: n } = rules.settings
-  const stage = n.classes.includes(t.class) ? stageOf(t, changes) : undefined
+  if (!rules.settings.notices.classes.includes(t.class)) return
+  if (!SUPPLY.includes(t.class)) {
+    if (t.state === 'closed' && t.mergedInto === '') await toAccount(client, t, { rules, o })
+    return
+  }
+  const stage = stageOf(t, changes)
   if (stage === undefined) return
-  if (stage === 'opened' || stage === 'estimate') await toAffected(client, t, 'opened', { rules, o })
+  const spread = changes.some((c) => ['open', 'telemetry_update', 'telemetry_return', 'reopen', 'attach'].includes(c.action))
+  if (spread && (stage === 'opened' || stage === 'estimate')) await toAffected(client, t, 'opened', { rules, o })
   if (stage === 'opened') return
   const part = stage === 'estimate' ? String(t.etrMs ?? 'none') : `${t.reopened}`
   // What waits and is overtaken is not sent any more.
@@ -167,6 +173,25 @@ async function notices(
   )
   await send(client, t, stage, { rules, o, part, recipients: rows })
 }
+
+/** Classes about supply, whose customers are told of its stages; of the others the customer who asked is told that it is closed. */
+const SUPPLY: readonly TicketClass[] = ['outage', 'leak', 'quality', 'meter_work']
+
+async function toAccount(client: PoolClient, t: Ticket, { rules, o }: { rules: Rules; o: ExpandOptions }): Promise<void> {
+  const { rows } = await client.query<{ account: string; phone: string; email: string; language: string }>(
+    'SELECT account, phone, email, language FROM accounts WHERE account = $1',
+    [t.account],
+  )
+  const { channels, languageDefault } = rules.settings.notices
+  const recipients = rows.flatMap((c): Recipient[] => {
+    const lane = channels.find((ch) => o.channels.customer.includes(ch) && reaches(ch, c))
+    return lane === undefined ? [] : [{ account: c.account, lane, language: languageOf(c.language, languageDefault), urgent: false }]
+  })
+  await send(client, t, 'closed', { rules, o, part: `${t.reopened}`, recipients })
+}
+
+const reaches = (channel: string, c: { phone: string; email: string }) =>
+  channel === 'sms' ? c.phone !== '' : channel === 'email' ? c.email !== '' : true
 
 /** Tells those who were not told yet, of this incident or of one that it took over. */
 async function toAffected(
@@ -211,7 +236,7 @@ async function toAffected(
     if (customers.length === 0) return
     const recipients = customers.flatMap((c): Recipient[] => {
       if (c.account === '' || told.has(c.account)) return []
-      const lane = channels.find((ch) => (ch === 'sms' ? c.phone !== '' : ch === 'email' ? c.email !== '' : true))
+      const lane = channels.find((ch) => reaches(ch, c))
       return lane === undefined
         ? []
         : [{ account: c.account, lane, language: languageOf(c.language, n.languageDefault), urgent: c.care !== '' && c.care !== 'school' }]
