@@ -298,7 +298,7 @@ function keyOf(s: ValidationSettings): number {
 
 export const validation: Validator<ValidationState, ValidationSettings> = {
   name: 'validation',
-  version: 2,
+  version: 3,
   settings: ValidationSettings,
   create: createState,
   onReading,

@@ -8,6 +8,7 @@ import { PROFILE, profileOf, type SeriesTable } from './series.ts'
 const HOURS = 24
 /** Weight of the newest day: a mean over the last four or so. */
 const NEWEST_SHARE = 0.3
+const RATE_MAX = 65_504
 /** The level is a mean over about this time. */
 const LEVEL_MS = 48 * HOUR_MS
 /** The level corrects the shape by at most this factor either way. */
@@ -39,7 +40,8 @@ export function learn(
     t.levelExpected[row] = expectedMean + (old - expectedMean) * part
   }
   const share = intervalMs >= HOUR_MS ? NEWEST_SHARE : (NEWEST_SHARE * intervalMs) / HOUR_MS
-  t.profiles[at] = Number.isNaN(old) ? ratePerHour : old + (ratePerHour - old) * share
+  // Kept with three digits in half the room; the largest rate that has one is far above any connection.
+  t.profiles[at] = Math.min(RATE_MAX, Number.isNaN(old) ? ratePerHour : old + (ratePerHour - old) * share)
 }
 
 /** How far the last days lay above (or below) their like days. */

@@ -127,7 +127,7 @@ export interface SeriesTable extends Columns {
   configs: SeriesConfig[]
   /** Earliest dueMs of each DUE_BLOCK rows, or earlier: the scan looks at few rows. */
   dueBlocks: Float64Array
-  profiles: Float32Array
+  profiles: Float16Array
   /** Beside each like-day shape: values of the days in the columns by time-of-use band. */
   bands: Float64Array
   profileCount: number
@@ -155,7 +155,7 @@ export function createTable(expected: number): SeriesTable {
     channel: [],
     configs: [],
     dueBlocks: new Float64Array(Math.ceil(capacity / DUE_BLOCK)).fill(Number.POSITIVE_INFINITY),
-    profiles: new Float32Array(0),
+    profiles: new Float16Array(0),
     bands: new Float64Array(0),
     profileCount: 0,
     profileFree: [],
@@ -237,7 +237,7 @@ export function profileOf(t: SeriesTable, row: number): number {
   const p = t.profileFree.pop() ?? t.profileCount++
   if ((p + 1) * PROFILE > t.profiles.length) {
     const room = Math.ceil(p * 1.25) + 4
-    const wider = new Float32Array(room * PROFILE)
+    const wider = new Float16Array(room * PROFILE)
     wider.set(t.profiles)
     t.profiles = wider
     const bands = new Float64Array(room * DAYS * BANDS)

@@ -9,6 +9,7 @@ import { aMeter, Bench, MIDNIGHT, QUARTER } from './validation.fixture.ts'
 // A long search found no counterexample; this many keep it so: raise by hand after a change of the chain, the gaps or the days.
 const RUNS = 60
 const ZONE = 'Europe/Zurich'
+const MAX_KW = 44
 const isPeak = (ms: number) => {
   const { hour } = localHour(ZONE, ms)
   return hour >= 8 && hour < 22
@@ -78,7 +79,7 @@ function live(b: Bench, all: readonly Happening[]): void {
 it('keeps the books whatever happens', { timeout: 120_000 }, () => {
   fc.assert(
     fc.property(life.map(happenings), (all) => {
-      const b = new Bench([aMeter()], { timezone: ZONE })
+      const b = new Bench([aMeter({ max_kw: MAX_KW })], { timezone: ZONE })
       live(b, all)
       const reads = all.filter((h) => h.value !== undefined)
       expect(b.accepted.length + b.duplicates.length + b.refused.length).toBe(reads.length)
@@ -89,6 +90,8 @@ it('keeps the books whatever happens', { timeout: 120_000 }, () => {
         revs.set(i.endMs, i.rev)
         expect(i.value === null).toBe(i.status === 'missing')
         expect(i.value ?? 0).toBeGreaterThanOrEqual(0)
+        // No revision ever said a lifetime of a register. The bound is loose: every step between reads is allowed an interval more, for clocks.
+        expect(i.value ?? 0).toBeLessThanOrEqual(MAX_KW * 8)
       }
       const last = b.last()
       for (const [i, x] of last.entries()) if (i > 0) expect(x.startMs).toBe(last[i - 1]?.endMs)
@@ -96,6 +99,8 @@ it('keeps the books whatever happens', { timeout: 120_000 }, () => {
       for (const d of b.days) {
         expect(d.rev).toBe((dayRevs.get(d.date) ?? 0) + 1)
         dayRevs.set(d.date, d.rev)
+        expect(d.value).toBeGreaterThanOrEqual(0)
+        expect(d.value).toBeLessThanOrEqual(MAX_KW * 40)
       }
       for (const d of b.lastDays()) {
         const own = last.filter((i) => localDate(ZONE, i.startMs) === d.date)
@@ -110,6 +115,6 @@ it('keeps the books whatever happens', { timeout: 120_000 }, () => {
         expect((d.tou?.peak ?? 0) + (d.tou?.valley ?? 0)).toBeCloseTo(d.value, 5)
       }
     }),
-    { numRuns: RUNS },
+    { numRuns: RUNS, endOnFailure: true },
   )
 })
