@@ -252,7 +252,12 @@ describe('explain', () => {
     ])
     expect(e.refused).toMatchObject([{ id: 'q1', reason: 'conflicting_value' }])
     expect((await api.get('/v1/billing/consumption/W1/2026-05-20/explain')).status).toBe(404)
-    expect((await api.get('/v1/billing/consumption/W1/2026-02-30/explain')).status).toBe(400)
+    for (const date of ['2026-02-30', '0000-01-01', '9999-12-31', 'x']) {
+      expect((await api.get(`/v1/billing/consumption/W1/${date}/explain`)).status).toBe(400)
+    }
+    expect((await api.get('/v1/billing/consumption/W1/2199-12-31/explain')).status).toBe(404)
+    expect((await api.get('/v1/billing/periods/9007199254740991')).status).toBe(404)
+    expect((await api.get('/v1/billing/periods/1e99/verify')).status).toBe(400)
   })
 
   it('a period: its days and corrections, each with where it is explained', async () => {

@@ -38,7 +38,7 @@ const GateIn = z.strictObject({
 const ClassParam = z.object({ class: Id })
 export const LocalDate = z
   .string()
-  .regex(/^\d{4}-\d{2}-\d{2}$/, 'must be a date such as 2026-03-01')
+  .regex(/^2[01]\d{2}-\d{2}-\d{2}$/, 'must be a date from 2000 on such as 2026-03-01')
   .refine((d) => !Number.isNaN(Date.parse(`${d}T00:00:00Z`)) && new Date(`${d}T00:00:00Z`).toISOString().startsWith(d), 'no such date')
 
 export function billingGatesRoutes(app: App, { pool, nowMs }: ApiDeps): void {

@@ -13,7 +13,7 @@ import { readCursor, writeCursor } from '../queries/cursor.ts'
 import { Id, limit, rangeOf, Time } from '../queries/params.ts'
 import { PROBLEMS } from './schemas.ts'
 
-export const PeriodId = z.string().regex(/^\d{4}-(0[1-9]|1[0-2])$/, 'must be a year and month such as 2026-03')
+export const PeriodId = z.string().regex(/^2[01]\d{2}-(0[1-9]|1[0-2])$/, 'must be a year and month such as 2026-03')
 const Document = z
   .looseObject({ period: z.string(), from: z.string(), to: z.string(), commodity: z.string() })
   .describe('The document as it was written when the period was closed; docs/billing.md names every field')
