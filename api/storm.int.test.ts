@@ -104,12 +104,22 @@ it('opens one ticket an incident, within five seconds at p99', async () => {
   let atMs = T0
   let findings = 0
   const opened = new Map<string, number>()
+  let seen = 0
+  let busy = false
+  // Only what is new: a measure that reads ten thousand rows each time would be what it measures.
   const look = async () => {
-    const { rows } = await pool.query<{ key: string }>('SELECT key FROM tickets')
-    for (const r of rows) if (!opened.has(r.key)) opened.set(r.key, Date.now())
+    if (busy) return
+    busy = true
+    const { rows } = await pool.query<{ no: number; key: string }>('SELECT no, key FROM tickets WHERE no > $1 ORDER BY no', [seen])
+    const now = Date.now()
+    for (const r of rows) {
+      opened.set(r.key, now)
+      seen = r.no
+    }
+    busy = false
   }
   await send([], atMs)
-  const looking = setInterval(() => void look(), 50)
+  const looking = setInterval(() => void look(), 100)
   const began = Date.now()
   for (let t = 0; t < TRANSFORMERS; t++) {
     for (let f = 0; f < FEEDERS; f++) {
