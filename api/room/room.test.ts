@@ -47,7 +47,8 @@ describe('tracing', () => {
     { id: 'p4', kind: 'pipe', from: 'A', to: 'D', length_m: 5 },
     { id: 'm1', kind: 'water_meter', node: 'C', gateway: 'G', account: 'c1' },
     { id: 'm2', kind: 'water_meter', node: 'C', gateway: 'G', account: 'c1' },
-    { id: 'm3', kind: 'water_meter', node: 'D', gateway: 'G' },
+    { id: 'm3', kind: 'water_meter', node: 'D', gateway: 'G', dma: 'Z' },
+    { id: 'Z', kind: 'dma' },
     { id: 's', kind: 'pressure_sensor', node: 'B', gateway: 'G' },
     { id: 'SS', kind: 'substation' },
     { id: 'F', kind: 'feeder', substation: 'SS' },
@@ -71,6 +72,7 @@ describe('tracing', () => {
 
   it('follows the hierarchy of power, totalising meters apart', () => {
     expect(traceOf(n, 'F')).toMatchObject({ upstream: ['SS'], downstream: ['T', 'e'], customers: 1 })
+    expect(traceOf(n, 'Z')).toMatchObject({ downstream: ['m3'], customers: 1 })
     expect(traceOf(n, 'nobody')).toBeUndefined()
   })
 

@@ -22,6 +22,8 @@ export interface Network {
   /** Node or link or hierarchy parent -> what hangs on it, in the tree from the sources. */
   children: ReadonlyMap<string, string[]>
   parent: ReadonlyMap<string, string>
+  /** What belongs to a district. */
+  members: ReadonlyMap<string, string[]>
   /** Physical neighbours in the water network. */
   adjacent: ReadonlyMap<string, string[]>
 }
@@ -46,13 +48,15 @@ export function buildNetwork(assets: Iterable<AssetProperties>): Network {
     }
   }
   const parent = waterTree(byId, adjacent)
+  const members = new Map<string, string[]>()
+  for (const a of byId.values()) if ('dma' in a && typeof a.dma === 'string') add(members, a.dma, a.id)
   for (const a of byId.values()) {
     const p = feederOf(a)
     if (p !== undefined && byId.has(p)) parent.set(a.id, p)
   }
   const children = new Map<string, string[]>()
   for (const [child, p] of parent) add(children, p, child)
-  return { byId, children, parent, adjacent }
+  return { byId, children, parent, members, adjacent }
 }
 
 /** What a device hangs on. */
@@ -127,23 +131,29 @@ export function traceOf(n: Network, id: string): Trace | undefined {
     upstream.push(at)
   }
   const downstream: string[] = []
-  const queue = [start]
-  const found = new Set([start])
+  // A district is a set of things, not a place in the tree: it feeds what belongs to it.
+  const queue = [start, ...(asset.kind === 'dma' ? (n.members.get(id) ?? []) : [])]
+  const found = new Set(queue)
   let truncated = false
   let meters = 0
   const accounts = new Set<string>()
   for (let i = 0; i < queue.length; i++) {
-    for (const child of n.children.get(queue[i] as string) ?? []) {
-      if (found.has(child)) continue
-      found.add(child)
-      queue.push(child)
-      if (downstream.length < TRACE_MAX) downstream.push(child)
+    const at = queue[i] as string
+    if (i > 0) {
+      if (downstream.length < TRACE_MAX) downstream.push(at)
       else truncated = true
-      const a = n.byId.get(child)
+      const a = n.byId.get(at)
       if (a?.kind === 'water_meter' || (a?.kind === 'electric_meter' && a.role === 'customer')) {
         meters += 1
         accounts.add(a.account ?? `meter ${a.id}`)
       }
+    }
+    // A district ends at its own border: what hangs on its pipes beyond is another's.
+    if (asset.kind === 'dma') continue
+    for (const child of n.children.get(at) ?? []) {
+      if (found.has(child)) continue
+      found.add(child)
+      queue.push(child)
     }
   }
   return {

@@ -67,7 +67,7 @@ describe('a shift', () => {
       'burst',
       { type: 'dma', id: 'DMA-3' },
       {
-        ...{ zone: 'DMA-3', minutes: 20, severity: 'critical', size: { flowM3h: 24.6 } },
+        ...{ zone: 'DMA-3', minutes: 20, severity: 'critical', size: { flowM3h: 24.6 }, reason: 'inflow_step' },
         candidates: [{ id: 'W-640', type: 'pipe', score: 0.6 }],
         evidence: [{ what: 'net_inflow_step', beforeM3h: 98, afterM3h: 123 }],
       },

@@ -16,15 +16,16 @@ export interface RunningSystem {
   url: string
   api: string
   token: string
+  dataDir: string
   output(): string
   /** Ctrl-C, then waits for the end. Resolves with the exit code. */
   stop(): Promise<number | null>
 }
 
-/** Runs `npm start` with free ports and a data folder of its own; `args` go to the simulator. */
-export async function startWholeSystem(args: readonly string[], waitMs = 240_000): Promise<RunningSystem> {
+/** Runs `npm start` with free ports and a data folder of its own; `args` go to the simulator, `own` to the start itself. */
+export async function startWholeSystem(args: readonly string[], waitMs = 240_000, own: readonly string[] = []): Promise<RunningSystem> {
   const dataDir = mkdtempSync(join(tmpdir(), 'meterstream-e2e-'))
-  const child: ChildProcess = spawn(process.execPath, ['deploy/local/start.ts', '--ports', 'auto', '--', ...args], {
+  const child: ChildProcess = spawn(process.execPath, ['deploy/local/start.ts', '--ports', 'auto', ...own, '--', ...args], {
     cwd: ROOT,
     env: { ...process.env, METERSTREAM_DATA_DIR: dataDir, API_TOKEN: '' },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -52,6 +53,7 @@ export async function startWholeSystem(args: readonly string[], waitMs = 240_000
     url: `${base}#token=${token}`,
     api: base.replace(/\/$/, ''),
     token,
+    dataDir,
     output: () => text,
     async stop() {
       child.kill('SIGINT')

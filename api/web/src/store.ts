@@ -139,19 +139,20 @@ export function isOpen(f: Finding): boolean {
   return f.clearedAt === null && f.withdrawn !== true
 }
 
+/** The later of two ISO times first; they sort as plain text. */
+const later = (a: string, b: string): number => (a < b ? 1 : a > b ? -1 : 0)
+
 const RANK = { critical: 0, major: 1, minor: 2, warning: 3 }
 
 /** Open findings, most severe first, newest first within a severity. */
 export const openFindings = computed(() =>
-  [...findings.value.values()]
-    .filter(isOpen)
-    .sort((a, b) => RANK[a.severity] - RANK[b.severity] || b.detectedAt.localeCompare(a.detectedAt)),
+  [...findings.value.values()].filter(isOpen).sort((a, b) => RANK[a.severity] - RANK[b.severity] || later(a.detectedAt, b.detectedAt)),
 )
 
 export const closedFindings = computed(() =>
   [...findings.value.values()]
     .filter((f) => !isOpen(f))
-    .sort((a, b) => b.updatedAt.localeCompare(a.updatedAt))
+    .sort((a, b) => later(a.updatedAt, b.updatedAt))
     .slice(0, 50),
 )
 

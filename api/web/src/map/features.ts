@@ -93,6 +93,25 @@ function transformerProps(f: AssetFeature, values: ReadonlyMap<string, Value> | 
   return { state: worst?.severity ?? 'normal', icon: `tx-${state}-${dark ? 10 : tenths}`, label }
 }
 
+/** More marked meters than that are a stain, not marks. */
+const ABNORMAL_MAX = 20_000
+
+/**
+ * Meters that a finding concerns. They have a source of their own: the hundred thousand normal ones are looked at from nearby only, and
+ * must cost nothing before.
+ */
+export function abnormalMeters(findingsOf: ReadonlyMap<string, readonly Finding[]>, assets: ReadonlyMap<string, AssetFeature>): Feature[] {
+  const out: Feature[] = []
+  for (const [id, list] of findingsOf) {
+    const f = assets.get(id)
+    if (f === undefined || f.geometry === null || KIND_SOURCE[f.properties.kind] !== 'meters') continue
+    const severity = severest(list)?.severity ?? 'warning'
+    out.push({ type: 'Feature', geometry: f.geometry as Feature['geometry'], properties: { id, severity, state: severity } })
+    if (out.length === ABNORMAL_MAX) break
+  }
+  return out
+}
+
 /** The ids on the map that a finding concerns. */
 export function concerned(f: Finding): string[] {
   return [f.scope.id, ...(f.affected ?? [])]

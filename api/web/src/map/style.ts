@@ -182,8 +182,7 @@ function layers(c: Colours): LayerSpecification[] {
     {
       id: 'meters-abnormal',
       type: 'circle',
-      source: 'meters',
-      filter: ['!=', ['get', 'state'], 'normal'],
+      source: 'abnormal',
       paint: { 'circle-radius': 5, 'circle-color': severity, 'circle-stroke-color': c.halo, 'circle-stroke-width': 1.5 },
     },
     {
@@ -301,7 +300,10 @@ export function styleOf(c: Colours): StyleSpecification {
   return {
     version: 8,
     sources: Object.fromEntries(
-      [...SOURCES, 'trace', 'surface', 'selection'].map((name) => [name, { type: 'geojson' as const, data: empty, promoteId: 'id' }]),
+      [...SOURCES, 'trace', 'surface', 'abnormal', 'selection'].map((name) => [
+        name,
+        { type: 'geojson' as const, data: empty, promoteId: 'id' },
+      ]),
     ),
     layers: layers(c),
   }

@@ -25,7 +25,17 @@ import {
 } from '../store.ts'
 import { colours } from '../theme.ts'
 import { hiddenLayers, LAYER_GROUPS, LAYERS_OF, type LayerGroup, surface } from './choices.ts'
-import { centre, concerned, crewFeatures, fixedProps, incidentFeatures, liveProps, type Props, sourceOf } from './features.ts'
+import {
+  abnormalMeters,
+  centre,
+  concerned,
+  crewFeatures,
+  fixedProps,
+  incidentFeatures,
+  liveProps,
+  type Props,
+  sourceOf,
+} from './features.ts'
 import { crewIcon, flowMeterIcon, ICON_RATIO, incidentIcon, transformerIcon } from './icons.ts'
 import { CLICKABLE, type SourceName, styleOf } from './style.ts'
 import { type Gauge, gridOf, isolineFeatures, surfaceFeatures } from './surface.ts'
@@ -78,7 +88,7 @@ export class MapWriter {
     this.map.on('moveend', () => {
       const { lng, lat } = this.map.getCenter()
       // What came into sight says what it says now.
-      for (const id of this.unread) this.dirty.add(id)
+      this.readAgain()
       mapPlace.value = `${lng.toFixed(5)},${lat.toFixed(5)},${this.map.getZoom().toFixed(2)}`
     })
     this.map.on('click', (event) => {
@@ -152,20 +162,31 @@ export class MapWriter {
     )
   }
 
+  private readAgain(): void {
+    if (this.map.getZoom() < READABLE_ZOOM) return
+    const view = this.map.getBounds()
+    for (const id of this.unread) {
+      const at = centre(assets.peek().get(id))
+      if (at !== undefined && view.contains(at)) this.dirty.add(id)
+    }
+  }
+
   /** What grows old does so without news: all sensors are looked at now and then. */
   private sweep(): void {
     const count = { stale: 0, of: 0 }
     for (const [id, f] of assets.peek()) {
       if (sourceOf(f) !== 'sensors') continue
-      this.dirty.add(id)
       count.of += 1
-      const newest = Math.max(0, ...[...(shownValues().get(id)?.values() ?? [])].map((v) => v.tsMs))
-      if (isStale(f.properties, newest)) count.stale += 1
+      let newest = 0
+      for (const v of shownValues().get(id)?.values() ?? []) if (v.tsMs > newest) newest = v.tsMs
+      const stale = isStale(f.properties, newest)
+      if (stale) count.stale += 1
+      if (stale !== (this.shown.get(id)?.state === 'stale')) this.dirty.add(id)
     }
     staleSensors.value = count
   }
 
-  private source(name: SourceName | 'selection' | 'trace' | 'surface'): GeoJSONSource | undefined {
+  private source(name: SourceName | 'selection' | 'trace' | 'surface' | 'abnormal'): GeoJSONSource | undefined {
     return this.ready ? (this.map.getSource(name) as GeoJSONSource | undefined) : undefined
   }
 
@@ -258,6 +279,7 @@ export class MapWriter {
     this.findingsOf = next
     this.candidates = candidates
     this.source('incidents')?.setData({ type: 'FeatureCollection', features: incidentFeatures(open, assets.value) })
+    this.source('abnormal')?.setData({ type: 'FeatureCollection', features: abnormalMeters(next, assets.value) })
   }
 
   private showCrews(list: readonly CrewView[]): void {

@@ -1,6 +1,8 @@
 // One alarm of a list: its priority as shape, number and colour; its state in words; what can be done.
 import { signal } from '@preact/signals'
+import { useState } from 'preact/hooks'
 import { type AlarmAction, type AlarmView, RESPOND_MINUTES } from '#model/alarm.ts'
+import type { Finding } from '#model/finding.ts'
 import { actOnAlarm } from '../alarms/commands.ts'
 import { TO_ANSWER } from '../alarms/groups.ts'
 import { formatAge, formatTime } from '../format.ts'
@@ -60,6 +62,7 @@ function onKey(event: KeyboardEvent, alarm: AlarmView): void {
 
 export function AlarmRow(props: { alarm: AlarmView; firstOut?: boolean }) {
   const a = props.alarm
+  const [unfolded, setUnfolded] = useState(false)
   const finding = findings.value.get(a.finding)
   const open = TO_ANSWER.includes(a.state)
   const answer = a.actions.find((x) => x === 'acknowledge' || x === 'reset' || x === 'unshelve' || x === 'return_to_service')
@@ -92,21 +95,31 @@ export function AlarmRow(props: { alarm: AlarmView; firstOut?: boolean }) {
           {t(`alarm.do.${answer}`)}
         </button>
       )}
-      <details>
+      <details onToggle={(event) => setUnfolded(event.currentTarget.open)}>
         <summary>{t('col.evidence')}</summary>
-        <div class="row-actions">
-          {a.actions
-            .filter((action) => action !== answer)
-            .map((action) => (
-              <button type="button" key={action} onClick={() => start(a, action)}>
-                {t(`alarm.do.${action}`)}
-              </button>
-            ))}
-        </div>
-        <Help alarm={a} />
-        {finding !== undefined && <Evidence finding={finding} />}
+        {unfolded && <Unfolded alarm={a} finding={finding} answer={answer} />}
       </details>
     </li>
+  )
+}
+
+/** Rendered when it is looked at: two hundred folded rows cost nothing. */
+function Unfolded(props: { alarm: AlarmView; finding: Finding | undefined; answer: AlarmAction | undefined }) {
+  const { alarm: a, finding, answer } = props
+  return (
+    <>
+      <div class="row-actions">
+        {a.actions
+          .filter((action) => action !== answer)
+          .map((action) => (
+            <button type="button" key={action} onClick={() => start(a, action)}>
+              {t(`alarm.do.${action}`)}
+            </button>
+          ))}
+      </div>
+      <Help alarm={a} />
+      {finding !== undefined && <Evidence finding={finding} />}
+    </>
   )
 }
 

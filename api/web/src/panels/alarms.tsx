@@ -10,7 +10,7 @@ import { AlarmDialog } from './alarm-dialog.tsx'
 import { AlarmRow, asked, refusal } from './alarm-row.tsx'
 
 /** More rows than anybody reads; the rest is counted. */
-const ROWS_MAX = 200
+const ROWS_MAX = 100
 /** A longer group begins folded: its most urgent ones are seen all the same. */
 const SHORT = 6
 const PEEK = 2
