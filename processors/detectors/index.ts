@@ -17,6 +17,7 @@ import { stuckRegister } from './stuck-register.ts'
 import { tamper } from './tamper.ts'
 import { usageOnInactive } from './usage-on-inactive.ts'
 import { waterHighUsage } from './water-high-usage.ts'
+import { waterSupply } from './water-supply.ts'
 import { zeroUsage } from './zero-usage.ts'
 
 export const DETECTORS: readonly AnyDetector[] = [
@@ -31,6 +32,7 @@ export const DETECTORS: readonly AnyDetector[] = [
   customerLeak,
   districtFlow,
   pressure,
+  waterSupply,
   sensorHealth,
   zeroUsage,
   usageOnInactive,
