@@ -20,9 +20,11 @@ const u32 = new Uint32Array(f64.buffer)
 /** Eight bits of a value and its time within its slot: two different readings of one slot look alike once in 256 times. */
 function print(value: number, offsetMs: number): number {
   f64[0] = value
-  let h = Math.imul((u32[0] as number) ^ Math.imul(u32[1] as number, 0x85ebca6b) ^ offsetMs, 0xc2b2ae35)
-  h ^= h >>> 15
-  return (h ^ (h >>> 8)) & 0xff
+  // The end of MurmurHash3: round values differ in few bits, and all of them must count.
+  let h = (u32[0] as number) ^ Math.imul(u32[1] as number, 0x9e3779b1) ^ Math.imul(offsetMs, 0x27d4eb2f)
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) & 0xff
 }
 
 function modulo(slot: number): number {

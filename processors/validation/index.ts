@@ -183,6 +183,8 @@ function regrid(state: ValidationState, row: number, intervalMs: number): void {
   t.flags[row] = 0
   t.carry[row] = 0
   t.recentSlot[row] = NEVER
+  t.spacing[row] = 1
+  t.dayEdge.fill(Number.NaN, row * DAYS, (row + 1) * DAYS)
   t.offFrom[row] = -NEVER
   t.offTo[row] = NEVER
   t.lowSlot[row] = Number.isFinite(newest) ? Math.floor(newest / intervalMs) + 1 : NEVER
@@ -298,7 +300,7 @@ function keyOf(s: ValidationSettings): number {
 
 export const validation: Validator<ValidationState, ValidationSettings> = {
   name: 'validation',
-  version: 3,
+  version: 4,
   settings: ValidationSettings,
   create: createState,
   onReading,
