@@ -228,17 +228,17 @@ async function loadRegistry(): Promise<void> {
     return problems
   }
   const first = await take(FIRST_KINDS)
-  const next = await take(NEXT_KINDS)
   registryLoaded = true
   const later = async (): Promise<void> => {
     try {
+      const next = await take(NEXT_KINDS)
       const more = await take(LATER_KINDS)
       registryProblems.value = {
         noPlace: first.noPlace + next.noPlace + more.noPlace,
         twice: first.twice + next.twice + more.twice,
       }
     } catch (error) {
-      console.warn('meters not loaded, trying again:', error)
+      console.warn('a part of the registry not loaded, trying again:', error)
       setTimeout(() => void later(), RECONNECT_MS)
     }
   }
