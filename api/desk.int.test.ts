@@ -1,7 +1,7 @@
 // The desk against PostgreSQL and real receivers: reports, notices, listeners, crews, outages, settings, limits.
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net'
 import { Ajv, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -38,6 +38,8 @@ let api: TestApi
 let channels: Channels
 let receiver: Server
 let base: string
+let smtp: TcpServer
+const mails: string[] = []
 const received: Received[] = []
 /** Path -> status to answer; 0 for no answer at all. */
 const answers = new Map<string, number>()
@@ -63,6 +65,8 @@ beforeAll(async () => {
     })
   })
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
+  smtp = createTcpServer(takeMail)
+  await new Promise<void>((resolve) => smtp.listen(0, '127.0.0.1', resolve))
   base = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`
   space = await (await startTestServers()).isolate()
   const config = {
@@ -72,6 +76,8 @@ beforeAll(async () => {
     SMS_WEBHOOK_URL: `${base}/sms`,
     SMS_WEBHOOK_SECRET: SECRET,
     HUB_SECRET: SECRET,
+    SMTP_URL: `smtp://127.0.0.1:${(smtp.address() as AddressInfo).port}`,
+    SMTP_FROM: 'supply@utility.example',
   }
   api = await startTestApi({ config })
   channels = createChannels(config, api.pool)
@@ -86,6 +92,7 @@ beforeAll(async () => {
     meter('E2', { account: 'A2', customer_type: 'life_support' }),
     meter('E3', { account: 'A3' }),
     meter('E7', {}),
+    meter('E8', { account: 'A8' }),
     meter('E4', { account: 'A4', transformer: 'T2' }, [8.1, 47]),
     meter('E5', { account: 'A5', transformer: 'T2' }, [8.1, 47.0005]),
     meter('E6', { account: 'A6', transformer: 'T2' }, [8.1, 47.001]),
@@ -124,6 +131,7 @@ afterAll(async () => {
   await space?.drop()
   receiver?.closeAllConnections()
   receiver?.close()
+  smtp?.close()
 })
 
 const outage = (key: string, given = {}) =>
@@ -133,6 +141,32 @@ const byKey = async (key: string) => {
   return `T-${rows[0]?.no}`
 }
 const step = (id: string, action: string, body?: object) => api.send('POST', `/v1/tickets/${id}/${action}`, body)
+
+/** As much of SMTP as a client needs to hand over a message. */
+function takeMail(socket: import('node:net').Socket): void {
+  let data = ''
+  let writing = false
+  socket.write('220 test\r\n')
+  socket.on('data', (chunk) => {
+    data += chunk.toString()
+    for (let end = data.indexOf('\r\n'); end >= 0; end = data.indexOf('\r\n')) {
+      if (writing) {
+        const stop = data.indexOf('\r\n.\r\n')
+        if (stop < 0) return
+        mails.push(data.slice(0, stop))
+        data = data.slice(stop + 5)
+        writing = false
+        socket.write('250 taken\r\n')
+        continue
+      }
+      const line = data.slice(0, end)
+      data = data.slice(end + 2)
+      writing = line === 'DATA'
+      socket.write(writing ? '354 go on\r\n' : line === 'QUIT' ? '221 bye\r\n' : '250 ok\r\n')
+      if (line === 'QUIT') socket.end()
+    }
+  })
+}
 
 describe('a ticket', () => {
   it('knows whom it concerns, how urgent that makes it, and by when what is due', async () => {
@@ -260,6 +294,30 @@ describe('notices', () => {
       4, 0, 4, 4,
     ])
     expect(notices.find((n: { stage: string }) => n.stage === 'estimate').text).toContain('14:00')
+  })
+
+  it('go by e-mail to whom has an address and no phone', async () => {
+    await api.pool.query("INSERT INTO accounts (account, name, email, language) VALUES ('A8', 'Name of A8', 'a8@customer.example', 'en')")
+    await applyIntents(api.pool, [outage('k-mail', { affected: ['E8'] })])
+    await expand()
+    const delivery = startDelivery({
+      pool: api.pool,
+      channels,
+      nowMs: () => NOW,
+      log: silentLog,
+      registry: createRegistry('test'),
+      pollMs: 20,
+    })
+    await until('a mail', () => mails.length > 0)
+    await delivery.stop()
+    expect(mails).toHaveLength(1)
+    expect(mails[0]).toMatch(/From: supply@utility.example/)
+    expect(mails[0]).toMatch(/To: a8@customer.example/)
+    expect(mails[0]).toMatch(/Subject: About your supply/)
+    expect(mails[0]).toContain('Your electricity has been off')
+    await applyIntents(api.pool, [
+      outage('k-mail', { rev: 2, affected: ['E8'], closedAt: toIso(NOW), updatedAt: toIso(NOW), reason: 'all_clear' }),
+    ])
   })
 
   it('tell who complained that it is closed', async () => {
