@@ -16,8 +16,8 @@ export interface Rivals {
 /** Local hours at which a night shift or night irrigation may begin and end. */
 const SHIFT_START = [20, 21, 22, 23]
 const SHIFT_END = [4, 5, 6, 7]
-/** Nights before the onset at which use at night may have begun. */
-const NIGHTS_BEFORE = [0, 1, 2, 4]
+/** Use at night may have begun so many hours before the onset; or after it, because a step that looks for its onset finds one in the day before. */
+const BEGUN_BEFORE_H = [-10, 6, 30, 54, 102]
 /** A draw may have ended this many steps ago. */
 const GONE = [1, 2, 3, 4, 6, 8, 12, 16, 24]
 /** Growth may have begun this many times the step's age before the onset; the exponent is that of a crack that opens. */
@@ -40,8 +40,9 @@ function nightShapes(onset: number, last: number, perHour: number, hour: (step: 
     const since = half % 2 === 1 ? from + Math.floor(perHour / 2) : from
     shapes.push((b) => (b >= since && (hour(b) >= 19 || hour(b) < 7) ? 1 : 0))
   }
-  for (const n of NIGHTS_BEFORE) {
-    const from = onset - (24 * n + 6) * perHour
+  for (const h of BEGUN_BEFORE_H) {
+    const from = onset - h * perHour
+    if (from > last) continue
     for (const s of SHIFT_START) for (const e of SHIFT_END) shapes.push((b) => (b >= from && (hour(b) >= s || hour(b) < e) ? 1 : 0))
   }
   return shapes

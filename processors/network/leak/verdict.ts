@@ -52,6 +52,9 @@ const ENDED_LLR = 2
 const CONFIRM_Z = 3
 /** Flow must show this much by itself before pressure is asked. */
 const FLOW_MIN_Z = 2
+/** ... and in the first hour more: a pump or a tank moves pressure as far as a burst. */
+const FLOW_YOUNG_Z = 3.5
+const JOINT_AGE_MIN = 4
 /** Pressure speaks of the last hours: twelve of them. */
 const JOINT_BINS = 48
 /** Log-likelihood by which a step must beat growth to be a burst once it is no longer fresh. */
@@ -66,7 +69,8 @@ export function findSteps(v: View, ch: Channel, d: District, step: number): Step
   const allowed = v.settings.falseAlarmsPerDistrictMonth
   const out: StepFound[] = []
   for (const h of WINDOWS_H) {
-    const found = strongestStep(ch.filter(d), step, (age) => thresholdOf(allowed, age / ch.perHour) * inflation(d, ch, age), h * ch.perHour)
+    const z = (age: number) => thresholdOf(allowed, age / ch.perHour) * inflation(d, ch, age)
+    const found = strongestStep(ch.filter(d), step, z, h * ch.perHour)
     if (found !== undefined && out.every((s) => s.onset !== found.onset)) out.push(found)
   }
   if (out.length > 0 || ch.name !== 'inflow') return out
@@ -88,7 +92,8 @@ function withPressure(v: View, d: District, bin: number): StepFound | undefined 
     if (age < 2 || age > JOINT_BINS || den <= 0) continue
     const z = (filter.num[c] as number) / Math.sqrt(den)
     const octave = Math.floor(Math.log2(age))
-    if (z >= FLOW_MIN_Z && z > (best.get(octave)?.z ?? 0)) best.set(octave, { onset, num: filter.num[c] as number, den, z })
+    if (z >= (age < JOINT_AGE_MIN ? FLOW_YOUNG_Z : FLOW_MIN_Z) && z > (best.get(octave)?.z ?? 0))
+      best.set(octave, { onset, num: filter.num[c] as number, den, z })
   }
   let found: StepFound | undefined
   let over = 0
