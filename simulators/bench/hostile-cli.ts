@@ -17,6 +17,9 @@ const GOOD_EVERY = 1_000
 /** Ingest's memory after the first tenth and at the end may differ by this much: V8 does not give all back at once. */
 const GROWTH_MB_MAX = 64
 const SAMPLES = 10
+/** The broker's queue is bounded (512 MB): no more than so many messages wait in it. */
+const BACKLOG_MAX = 10_000
+const CHECK_EVERY = 2_000
 const INGEST_PORT = 'INGEST_PORT'
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
@@ -167,6 +170,7 @@ async function run(total: number, seed: number, dir: string): Promise<boolean> {
         continue
       }
       await sender.send(random.pick(TOPICS), payload(random, n))
+      if (n % CHECK_EVERY === 1) while ((await counted(ingest)).messages < n - BACKLOG_MAX) await sleep(100)
       if ((n + 1) % Math.ceil(total / SAMPLES) === 0) {
         memoryMb.push(rssMb(pid))
         say(`${n + 1} messages, ${memoryMb.at(-1)} MB`)
