@@ -149,3 +149,28 @@ describe('another multiplier', () => {
     }
   })
 })
+
+describe('an exchange told late', () => {
+  const exchanged = () => {
+    const b = new Bench([aMeter({ interval_s: 3600, account: 'A' })])
+    for (let h = 0; h <= 72; h++) b.read({ ts: MIDNIGHT + h * HOUR_MS, value: h < 30 ? 100 + h : h - 27 })
+    return b.wait(b.nowMs + 8 * HOUR_MS)
+  }
+
+  it('with its indices makes the energy exact, as a revision of the interval and its day', () => {
+    const b = exchanged()
+    b.nowMs += 5 * DAY_MS
+    b.event('meter_replaced', MIDNIGHT + 29.5 * HOUR_MS, { oldFinal: 129.4, newInitial: 2.1 }).wait(b.nowMs + HOUR_MS)
+    const [interval] = b.last().filter((i) => i.startMs === MIDNIGHT + 29 * HOUR_MS)
+    expect(interval).toMatchObject({ value: 1.3, status: 'actual', reasons: ['meter_exchange'], rev: 2, was: { why: 'exchange_told' } })
+    expect(b.lastDays()[1]).toMatchObject({ value: 24.3, estimated: 0, rev: 2, was: { why: 'exchange_told' } })
+  })
+
+  it('by the control room, without indices, changes no figure: the energy across it is as unknown as before', () => {
+    const b = exchanged()
+    const before = b.last()
+    const at = { startMs: MIDNIGHT + 29 * HOUR_MS, endMs: MIDNIGHT + 31 * HOUR_MS }
+    b.operation({ knownAtMs: b.nowMs, kind: 'meter_exchange', scopeType: 'meter', scope: 'E-1', ...at, note: '' }).wait(b.nowMs + HOUR_MS)
+    expect(b.last()).toEqual(before)
+  })
+})

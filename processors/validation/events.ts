@@ -39,10 +39,14 @@ export function onExchange(state: ValidationState, e: MeterEvent, eachRow: (f: (
     newInitial: number(e.detail, 'newInitial', 'new_initial'),
     cause: e.event === 'register_reset' ? 'register_reset' : 'meter_exchange',
   }
-  state.exchanges.set(e.device, exchange)
+  announce(state, e.device, exchange, eachRow)
+}
+
+/** An exchange that someone told of, before or after its reads. */
+export function announce(state: ValidationState, device: string, exchange: Exchange, eachRow: (f: (w: Work) => void) => void): void {
+  state.exchanges.set(device, exchange)
   eachRow((w) => {
-    if (!w.c.register) return
-    if (!explain(w, exchange)) expectExchange(w)
+    if (w.c.register && !explain(w, exchange)) expectExchange(w)
   })
 }
 
@@ -53,7 +57,7 @@ function explain(w: Work, e: Exchange): boolean {
     for (let i = 0; i < g.d.length; i++) {
       const from = { tsMs: g.t[i] as number, value: g.v[i] as number }
       const to = { tsMs: g.t[i + 1] as number, value: g.v[i + 1] as number }
-      if (!Number.isNaN(g.d[i] as number) || e.fromMs < from.tsMs - w.c.intervalMs || e.fromMs > to.tsMs + w.c.intervalMs) continue
+      if (!Number.isNaN(g.d[i] as number) || e.toMs < from.tsMs - w.c.intervalMs || e.fromMs > to.tsMs + w.c.intervalMs) continue
       g.cause = e.cause
       if (told(w, e)) g.d[i] = exchangeDelta(from, e.oldFinal, e.newInitial, to, limitsOf(w))
       touch(w, g, 'exchange_told')

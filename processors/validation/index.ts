@@ -11,12 +11,12 @@ import { createBalances, learnBalance, partOf } from './balance.ts'
 import { dayByNo, dayOf } from './days.ts'
 import { admit, BEYOND, CONFLICT, DUPLICATE, NEW, newestMs, ringPos } from './dedupe.ts'
 import { applyEdit } from './edits.ts'
-import { onExchange, onPower } from './events.ts'
+import { announce, onExchange, onPower } from './events.ts'
 import { settingsFor } from './meter-class.ts'
 import { onRegister, visit } from './registers.ts'
 import { addInflow, districtFires, districtLoss, signOf } from './rules/sum-check-district.ts'
 import { transformerFires } from './rules/sum-check-transformer.ts'
-import { addRow, configIndex, DAYS, DUE_BLOCK, EXPECTED, findRow, NEVER, removeDevice, type SeriesConfig } from './series.ts'
+import { addRow, configIndex, DAYS, DUE_BLOCK, findRow, NEVER, removeDevice, type SeriesConfig } from './series.ts'
 import { ValidationSettings } from './settings.ts'
 import { createState, fired, type ValidationState, type Work } from './state.ts'
 import type { Validator, ValidatorContext } from './validator.ts'
@@ -323,16 +323,8 @@ export const validation: Validator<ValidationState, ValidationSettings> = {
     } else if (o.kind === 'meter_exchange' && o.scopeType === 'meter') {
       const info = ctx.zone.device(o.scope)
       if (info === undefined || state.exchanges.has(o.scope)) return
-      state.exchanges.set(o.scope, {
-        fromMs: o.startMs,
-        toMs: o.endMs,
-        oldFinal: Number.NaN,
-        newInitial: Number.NaN,
-        cause: 'meter_exchange',
-      })
-      eachRow(state, o.scope, info, ctx, (w) => {
-        w.t.flags[w.row] = (w.t.flags[w.row] as number) | EXPECTED
-      })
+      const exchange = { fromMs: o.startMs, toMs: o.endMs, oldFinal: Number.NaN, newInitial: Number.NaN, cause: 'meter_exchange' as const }
+      announce(state, o.scope, exchange, (f) => eachRow(state, o.scope, info, ctx, f))
     }
   },
   onEdit(state, edit, ctx) {
