@@ -38,8 +38,11 @@ export function Notes() {
   if (badValues.value > 0) notes.push(t('fresh.badValues', { n: badValues.value }))
   if (resumed.value !== '') notes.push(t(resumed.value))
   return (
-    <div class={`notes${notes.length === 0 ? ' none' : ''}`} role="status">
-      <span class="said">{notes.join(' · ')}</span>
+    <div class={`notes${notes.length === 0 ? ' none' : ''}`}>
+      {/* Only what is said is read out; the figures beside it change all the time. */}
+      <span class="said" role="status">
+        {notes.join(' · ')}
+      </span>
       <Figures />
     </div>
   )
