@@ -23,7 +23,7 @@ import {
   OVERDUE,
   type Part,
 } from './outage/state.ts'
-import { ended, siblings, strongPart, type Tally, weigh, wholeFeeder } from './outage/verdict.ts'
+import { ended, giveWay, siblings, strongPart, type Tally, weigh, wholeFeeder } from './outage/verdict.ts'
 
 type Ctx = DetectorContext<OutageSettings>
 
@@ -37,7 +37,7 @@ export const outage: Detector<OutageState, OutageSettings> = {
   name: 'outage',
   zoneKinds: ['feeder', 'network'],
   kinds: ['outage', 'comms_failure'],
-  version: 2,
+  version: 3,
   settings: Settings,
   create: (zone) => createState(zone),
   onZone(s, ctx) {
@@ -199,6 +199,7 @@ function settle(s: OutageState, e: Interruption, nowMs: number, ctx: Ctx): void 
     for (const part of e.parts.values()) if (part.verdict !== 'dark') tallies.set(part.transformer, weigh(s, part, look.of(part), cfg))
   }
   alignStarts(e, cfg)
+  giveWay(s, e)
   for (const part of e.parts.values()) part.dirty = false
   e.feeder = ctx.zone.def.kind === 'feeder' && wholeFeeder(s, e, look, cfg)
   report(s, e, tallies, ctx)

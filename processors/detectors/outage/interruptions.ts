@@ -85,7 +85,16 @@ export function placeFor(s: OutageState, t: number, window: [number, number], at
   }
   let part = e.parts.get(t)
   if (part === undefined) {
-    part = { transformer: t, members: new Map(), startMs: middle, exact: window[0] === window[1], endMs: 0, verdict: 'open', dirty: true }
+    part = {
+      transformer: t,
+      members: new Map(),
+      startMs: middle,
+      exact: window[0] === window[1],
+      endMs: 0,
+      verdict: 'open',
+      yields: false,
+      dirty: true,
+    }
     e.parts.set(t, part)
     const transformer = transformerOf(s, t)
     if (transformer !== undefined) {

@@ -21,6 +21,7 @@ export const OUTAGE_REASONS = [
   'momentary', // over within five minutes
   // withdrawn
   'wider-outage',
+  'same-outage', // another finding tells of it on better evidence
   'narrower-outage',
   'nuisance-dip',
   'reads-went-on',
@@ -76,6 +77,7 @@ function whyGone(s: OutageState, e: Interruption, type: string, id: string): Out
   if (type === 'feeder') return 'narrower-outage'
   const of = type === 'transformer' ? s.transformers.findIndex((t) => t.id === id) : s.meters.transformer[s.index.get(id) ?? -1]
   const part = e.parts.get(of ?? NONE)
+  if (type === 'transformer' && part?.yields === true) return 'same-outage'
   if (type === 'transformer') return e.feeder ? 'wider-outage' : part?.verdict === 'premises' ? 'narrower-outage' : 'reads-went-on'
   if (part?.verdict === 'dark') return 'wider-outage'
   return part?.members.get(s.index.get(id) ?? -1)?.onMs ? 'reads-went-on' : 'nuisance-dip'

@@ -109,6 +109,8 @@ export interface Part {
   exact: boolean
   endMs: number
   verdict: 'open' | 'dark' | 'premises' | 'lit'
+  /** Another interruption of this transformer tells of the same darkness, on better evidence. */
+  yields: boolean
   dirty: boolean
 }
 

@@ -50,9 +50,7 @@ export interface Look {
 /** A voice of two or more meters makes a part strong: it can lend weight to another. */
 export function strongPart(part: Part): boolean {
   if (part.verdict === 'lit') return false
-  let voices = 0
-  for (const m of part.members.values()) if (m.onMs === 0 && (m.gaspMs > 0 || m.backBy === 'event')) voices += 1
-  return voices >= 2
+  return voicesOf(part) >= 2
 }
 
 /**
@@ -234,6 +232,40 @@ function lastBack(part: Part): number {
   let last = part.startMs
   for (const m of part.members.values()) if (isDark(m) && m.backMs > last) last = m.backMs
   return last
+}
+
+/**
+ * Two interruptions of one transformer that overlap are one: late or lost words made a second of it. The one with fewer voices of its own
+ * gives way, and the other takes nothing from it: what its meters say comes there too.
+ */
+export function giveWay(s: OutageState, e: Interruption): void {
+  for (const part of e.parts.values()) {
+    if (part.verdict !== 'dark' || !part.dirty) continue
+    for (const other of s.interruptions.values()) {
+      const rival = other === e ? undefined : other.parts.get(part.transformer)
+      if (rival === undefined || rival.verdict !== 'dark' || rival.yields || !overlap(part, rival)) continue
+      const weaker = voicesOf(part) - voicesOf(rival) || other.key - e.key
+      if (weaker > 0) {
+        rival.yields = true
+        rival.dirty = true
+        other.dirty = true
+        continue
+      }
+      part.yields = true
+      break
+    }
+  }
+  for (const part of e.parts.values()) if (part.yields) part.verdict = 'lit'
+}
+
+function overlap(a: Part, b: Part): boolean {
+  return (a.endMs === 0 || b.startMs < a.endMs) && (b.endMs === 0 || a.startMs < b.endMs)
+}
+
+function voicesOf(part: Part): number {
+  let n = 0
+  for (const m of part.members.values()) if (m.onMs === 0 && (m.gaspMs > 0 || m.backBy === 'event')) n += 1
+  return n
 }
 
 /**
