@@ -78,7 +78,7 @@ interface TraceEvent {
 function tasksOf(events: readonly TraceEvent[]) {
   const names = events.filter((e) => e.name === 'thread_name' && e.args?.name === 'CrRendererMain')
   const busiest = names
-    .map((n) => events.filter((e) => e.ph === 'X' && e.pid === n.pid && e.tid === n.tid && /RunTask$/.test(e.name)))
+    .map((n) => events.filter((e) => e.ph === 'X' && e.pid === n.pid && e.tid === n.tid && e.name === 'ThreadControllerImpl::RunTask'))
     .sort((a, b) => b.length - a.length)[0]
   // What the longest tasks did: the longest event within each, without those that only wrap it.
   const longest = [...(busiest ?? [])].sort((a, b) => (b.dur ?? 0) - (a.dur ?? 0)).slice(0, 8)
