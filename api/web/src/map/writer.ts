@@ -229,7 +229,10 @@ export class MapWriter {
     }
     for (const [name, add] of by) this.update(name, { add })
     if (from + PIECE < list.length) setTimeout(() => this.addPiece(list, from + PIECE), 0)
-    else this.fit()
+    else {
+      this.fit()
+      this.sweep()
+    }
   }
 
   private extend(at: [number, number] | undefined): void {
