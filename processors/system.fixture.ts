@@ -281,7 +281,8 @@ export async function expectSaid(system: System, expected: { findings: string[];
   const group = `${system.space.prefix}check-${Math.floor(performance.now())}`
   const findings = distinct(await readTopic(system.kafka, topic('findings'), `${group}f`))
   expect(byZone(findings)).toEqual(byZone(expected.findings))
-  const tickets = distinct(await readTopic(system.kafka, topic('tickets'), `${group}t`))
+  // Why an incident has no ticket travels in the same topic and is not part of what a backtest prints.
+  const tickets = distinct(await readTopic(system.kafka, topic('tickets'), `${group}t`)).filter((l) => l.startsWith('{"type":"ticket"'))
   expect(tickets).toEqual(expected.tickets)
 }
 
