@@ -214,6 +214,21 @@ ${KINDS.slice(0, 3)
   .map((k) => `| ${k} | ${near(all, k, 'first')} | ${near(all, k, 'five')} |`)
   .join('\n')}
 
+## Sensors
+\`sensor_fault\` findings of \`processors/detectors/sensor-health.ts\` and \`pressure.ts\`; each ends when the cause does.
+
+| subtype | scope | rule | evidence |
+| --- | --- | --- | --- |
+| \`stuck\` | sensor | a run of equal readings less likely than 1e-7 by what the sensor usually repeats, an hour at least; zero flow is rest | left out by validation |
+| \`noisy\` | sensor | jumps four times their usual size over three hours | stays in, its spread counts |
+| \`drift\` | sensor | a day's mean has left what flows and the other sensors say | left out until it is back |
+| \`silent\` | sensor, gateway | nothing for six hours | nothing to leave out |
+| \`all-sensors-silent\` | district | all of them at once | |
+| \`no-inflow-meter\` | district | no flow meter names it | no night flow, no balance: the rest goes on |
+| \`net-inflow-backwards\` | district | more leaves than enters over a day: a reversed meter or a wrong sign; the meters that would put it right are named | |
+
+A flow meter that reads a few per cent wrong moves both of its districts by the same amount, one up and one down: such a step is held back, but not said.
+
 CPU of the whole pipeline (reading files, validation, all detectors, both stages): ${spread(cpu)} s per million readings on the machine that wrote this.
 `
 }

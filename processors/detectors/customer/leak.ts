@@ -32,8 +32,8 @@ const settings = z.object({
   evidenceMin: z
     .number()
     .positive()
-    .default(12)
-    .describe('Log-likelihood ratio of an alarm. 1,000 meter months are 720,000 hours: exp(-12) is 4.4 crossings by chance (Wald)'),
+    .default(12.5)
+    .describe('Log-likelihood ratio of an alarm. 1,000 meter months are 720,000 hours: exp(-12.5) is 2.7 crossings by chance (Wald)'),
   cautiousKinds: z
     .array(z.string())
     .default(['institution', 'school', 'office', 'workshop', 'hotel', 'hospital', 'industry'])
