@@ -1,4 +1,5 @@
-// Three projects: unit (fast, no servers), integration (real servers, one file after another), e2e (the whole system).
+// Four projects: unit (fast, no servers; what `npm run check` runs), slow (whole folds over days, towns, programs as processes; no servers),
+// integration (real servers, one file after another), e2e (the whole system).
 import { defineConfig } from 'vitest/config'
 
 const never = ['**/node_modules/**', '**/.meterstream/**', 'api/web/dist/**']
@@ -11,7 +12,17 @@ export default defineConfig({
           name: 'unit',
           testTimeout: 30_000,
           include: ['**/*.test.ts', '**/*.test.tsx'],
-          exclude: [...never, '**/*.int.test.ts', '**/*.e2e.test.ts'],
+          exclude: [...never, '**/*.slow.test.ts', '**/*.int.test.ts', '**/*.e2e.test.ts'],
+          // Pure code shares nothing: the files of a worker share its modules, which saves most of the time.
+          isolate: false,
+        },
+      },
+      {
+        test: {
+          name: 'slow',
+          testTimeout: 120_000,
+          include: ['**/*.slow.test.ts'],
+          exclude: never,
         },
       },
       {

@@ -240,7 +240,13 @@ export function listViolations(sources: Sources, paths: readonly string[]): Viol
       )
       if (
         !named &&
-        !paths.some((p) => p === `${stem}.test.ts` || p.startsWith(samples) || (p.startsWith(`${stem}/`) && p.endsWith('.test.ts')))
+        !paths.some(
+          (p) =>
+            p === `${stem}.test.ts` ||
+            p === `${stem}.slow.test.ts` ||
+            p.startsWith(samples) ||
+            (p.startsWith(`${stem}/`) && p.endsWith('.test.ts')),
+        )
       ) {
         out.push({ path, rule: 'needs a test beside it or samples', what: `${stem}.test.ts or ${samples}` })
       }
