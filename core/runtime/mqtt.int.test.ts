@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(async () => publisher.endAsync())
 beforeEach(async () => {
   topic = `mqtt-test/${process.pid}/${++names}`
-  proxy = await startProxy(Number(new URL(brokerUrl).port))
+  proxy = await startProxy(new URL(brokerUrl))
 })
 afterEach(async () => {
   for (const pool of open.splice(0)) await pool.close()
@@ -219,13 +219,14 @@ interface Proxy {
 }
 
 /** A network between clients and the broker that is watched packet by packet. */
-async function startProxy(port: number): Promise<Proxy> {
+async function startProxy(to: URL): Promise<Proxy> {
+  const port = Number(to.port)
   const sockets = new Set<Socket>()
   const clients = new Set<Socket>()
   const server: Server = createServer((client) => {
     const broker = dial(port, '127.0.0.1')
     clients.add(client)
-    for (const [from, to, seen] of [
+    for (const [from, onto, seen] of [
       [client, broker, (p: Packet) => void (p.cmd === 'puback' && state.pubacks.push(p.messageId as number))],
       [broker, client, (p: Packet) => void (p.cmd === 'publish' && p.qos === 1 && state.publishes.push(p.messageId as number))],
     ] as const) {
@@ -234,17 +235,17 @@ async function startProxy(port: number): Promise<Proxy> {
       parser.on('packet', (p) => {
         if (from === broker && p.cmd === 'publish' && state.swallowPublishes) return
         if (p.cmd === 'suback' && state.subackCodes !== undefined) p.granted = state.subackCodes
-        to.write(packets.generate(p, { protocolVersion: 5 }))
+        onto.write(packets.generate(p, { protocolVersion: 5 }))
       })
       from.on('data', (d) => parser.parse(d))
-      from.on('error', () => to.destroy())
-      from.on('close', () => to.end())
+      from.on('error', () => onto.destroy())
+      from.on('close', () => onto.end())
       sockets.add(from)
     }
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const state: Proxy = {
-    url: `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: Object.assign(new URL(to), { port: String((server.address() as AddressInfo).port) }).href,
     pubacks: [],
     publishes: [],
     swallowPublishes: false,
