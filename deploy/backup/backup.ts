@@ -40,6 +40,13 @@ export interface BackupDeps {
   say: (line: string) => void
 }
 
+/** Tables and topics share names: each store has a folder of its own. */
+function partOf(dir: string, store: 'postgres' | 'questdb' | 'kafka'): string {
+  const path = join(dir, store)
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  return path
+}
+
 /** @throws Error when `dir` is not empty, or a server does not answer; the folder then has no manifest and is no backup. */
 export async function backup({ config, log, say }: BackupDeps, dir: string): Promise<Manifest> {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
@@ -56,7 +63,7 @@ export async function backup({ config, log, say }: BackupDeps, dir: string): Pro
     const offsets = await checkpoints(client)
     const migrations = await client.query<{ name: string }>('SELECT name FROM schema_migrations ORDER BY name')
     say('PostgreSQL')
-    const tables = await dumpTables(client, dir)
+    const tables = await dumpTables(client, partOf(dir, 'postgres'))
     await client.query('COMMIT')
     say('QuestDB')
     // Rows were written before their checkpoint was: with these shown, the copy holds all that the checkpoint counts.
@@ -69,12 +76,12 @@ export async function backup({ config, log, say }: BackupDeps, dir: string): Pro
           table,
           prefix: config.METERSTREAM_PREFIX,
           time: TIME_COLUMN[table],
-          dir,
+          dir: partOf(dir, 'questdb'),
         }),
       )
     }
     say('Kafka')
-    const topics = await dumpLog(kafka, config, offsets, dir)
+    const topics = await dumpLog(kafka, config, offsets, partOf(dir, 'kafka'))
     const manifest: Manifest = {
       format: FORMAT,
       takenAt,
@@ -138,14 +145,14 @@ export async function restore({ config, log, say }: BackupDeps, dir: string): Pr
     say('QuestDB')
     for (const dump of manifest.series) {
       const time = TIME_COLUMN[dump.table as keyof typeof TIME_COLUMN]
-      await loadSeries(endpointOf(config.QUESTDB_URL), { dump, prefix: config.METERSTREAM_PREFIX, time, dir })
+      await loadSeries(endpointOf(config.QUESTDB_URL), { dump, prefix: config.METERSTREAM_PREFIX, time, dir: join(dir, 'questdb') })
     }
     say('PostgreSQL')
-    await loadTables(pool, dir, manifest.tables, async () => undefined)
+    await loadTables(pool, join(dir, 'postgres'), manifest.tables)
     if (sameLog) say('Kafka: the same log goes on')
     else {
       say('Kafka')
-      await loadLog(kafka, config, manifest.topics, dir)
+      await loadLog(kafka, config, manifest.topics, join(dir, 'kafka'))
     }
     return manifest
   } finally {

@@ -71,12 +71,7 @@ async function columns(client: PoolClient, table: string): Promise<string[]> {
 }
 
 /** Fills empty tables, all or none. @throws Error when one of them has rows that no migration put there, or a row does not fit. */
-export async function loadTables(
-  pool: Pool,
-  dir: string,
-  dumps: readonly TableDump[],
-  after: (client: PoolClient) => Promise<void>,
-): Promise<void> {
+export async function loadTables(pool: Pool, dir: string, dumps: readonly TableDump[]): Promise<void> {
   await tx(pool, async (client) => {
     await client.query('SET LOCAL statement_timeout = 0')
     const order = await inOrder(
@@ -97,7 +92,6 @@ export async function loadTables(
       await client.query(`ALTER TABLE ${name(table)} ENABLE TRIGGER USER`)
     }
     await sequences(client)
-    await after(client)
   })
 }
 
