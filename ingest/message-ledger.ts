@@ -36,7 +36,8 @@ export async function openMessageLedger(o: MessageLedgerOptions): Promise<Messag
     `SELECT gateway, (extract(epoch FROM hour) * 1000)::bigint AS hour_ms, run, deliveries, redelivered, unnumbered, refused,
        ARRAY(SELECT r::float8 FROM unnest(ranges) WITH ORDINALITY AS u(r, i) ORDER BY i) AS ranges, joined
      FROM message_ledger m WHERE cluster = $1 AND instance = $2
-       AND hour > (SELECT max(hour) FROM message_ledger WHERE cluster = $1 AND instance = $2) - make_interval(secs => $3) ORDER BY hour, run`,
+       AND hour > (SELECT max(hour) FROM message_ledger n WHERE n.cluster = $1 AND n.instance = $2 AND n.gateway = m.gateway) - make_interval(secs => $3)
+     ORDER BY hour, run`,
     [cluster, instance, RESTORE_MS / 1000],
   )
   const book = new MessageBook()

@@ -18,6 +18,7 @@ const START = Date.UTC(2026, 2, 1)
 beforeAll(async () => {
   const servers = await startTestServers()
   client = await mqtt.connectAsync(servers.mqtt.url)
+  await forgetRetained(client)
   space = await servers.isolate()
   await setRegistry(space.postgresUrl, [
     feature({ id: 'A', kind: 'dma' }),
@@ -32,6 +33,18 @@ beforeAll(async () => {
   })
   api = await startTestApi({ config: space.config })
 })
+/** Other tests share the broker: what it keeps of their gateways would be the first messages here, of another time. */
+async function forgetRetained(of: mqtt.MqttClient): Promise<void> {
+  const kept = new Set<string>()
+  const note = (topic: string, _payload: Buffer, packet: { retain: boolean }) => void (packet.retain && kept.add(topic))
+  of.on('message', note)
+  await of.subscribeAsync('#')
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  await of.unsubscribeAsync('#')
+  of.off('message', note)
+  for (const topic of kept) await of.publishAsync(topic, '', { retain: true, qos: 1 })
+}
+
 afterAll(async () => {
   await client?.endAsync()
   await api?.stop()
