@@ -11,7 +11,11 @@ interface Check {
   args: string[]
 }
 
-export const TYPES: Check = { name: 'types', command: join(BIN, 'tsc'), args: ['--noEmit'] }
+export const TYPES: Check = {
+  name: 'types',
+  command: join(BIN, 'tsc'),
+  args: ['--noEmit', '--incremental', '--tsBuildInfoFile', join(ROOT, '.meterstream', 'types.tsbuildinfo')],
+}
 export const LINT: Check = { name: 'lint and format', command: join(BIN, 'biome'), args: ['check', '--colors=off', '.'] }
 const UNIT: Check = { name: 'unit tests', command: join(BIN, 'vitest'), args: ['run', '--project', 'unit', '--reporter=default'] }
 
