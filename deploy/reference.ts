@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { SEVERITIES } from '#model/finding.ts'
 import type { QuarantineEntry } from '#model/outcome.ts'
 import { REFUSALS } from '#model/outcome.ts'
-import { TICKET_CLASSES, type TicketIntent } from '#model/ticket.ts'
+import { type IncidentDecision, TICKET_CLASSES, type TicketIntent } from '#model/ticket.ts'
 import { TOPICS } from '#model/topics.ts'
 import { readConfig } from '#runtime/config.ts'
 import { silentLog } from '#runtime/log.ts'
@@ -21,7 +21,12 @@ export const REFERENCE_DIR = new URL('../docs/reference/', import.meta.url)
 
 const time = z.string().meta({ format: 'date-time' })
 
-/** A field that is added to TicketIntent must be added here: the compiler says so. */
+const Why = z.object({
+  ...{ group: z.string(), inhibit: z.string(), silence: z.string(), decide: z.string() },
+  muted: z.record(z.string(), z.int()).optional(),
+})
+
+/** A field that is added to a type of ours must be added here: the compiler says so. */
 const INTENT = {
   type: z.literal('ticket'),
   key: z.string().describe('The incident: exactly one open ticket a key'),
@@ -43,16 +48,21 @@ const INTENT = {
   reason: z.string(),
   startedAt: time.optional(),
   size: z.record(z.string(), z.number()).optional(),
-  why: z
-    .object({
-      group: z.string(),
-      inhibit: z.string(),
-      silence: z.string(),
-      decide: z.string(),
-      muted: z.record(z.string(), z.int()).optional(),
-    })
-    .optional(),
+  why: Why.optional(),
 } satisfies Record<keyof TicketIntent, z.ZodType>
+
+const DECISION = {
+  type: z.literal('decision'),
+  key: z.string(),
+  zone: z.string(),
+  scope: z.object({ type: z.string(), id: z.string() }),
+  findings: z.array(z.string()),
+  why: Why,
+  mutedBy: z.string(),
+  at: time,
+} satisfies Record<keyof IncidentDecision, z.ZodType>
+
+const Decision = z.object(DECISION).describe('Why an incident has no ticket of its own')
 
 const Intent = z.object(INTENT).describe('What the incident fold asks the desk for; repeated with a higher rev when it changes')
 
@@ -148,7 +158,13 @@ const CHANNELS: Record<string, Channel> = {
     summary: 'Every revision of every finding, key = id',
     payload: FindingOut,
   },
-  tickets: { address: TOPICS.tickets, server: 'log', direction: 'send', summary: 'Intents of tickets, key = incident', payload: Intent },
+  tickets: {
+    address: TOPICS.tickets,
+    server: 'log',
+    direction: 'send',
+    summary: 'Intents of tickets, and why an incident has none, key = incident',
+    payload: z.union([Intent, Decision]),
+  },
   quarantine: { address: TOPICS.quarantine, server: 'log', direction: 'send', summary: 'Refused entries, key = gateway', payload: Refused },
 }
 

@@ -39,10 +39,6 @@ const RULES: readonly (readonly [string, readonly Role[]])[] = [
   ['GET /v1/playback', NETWORK],
   ['GET /v1/analytics', STAFF],
   ['GET /v1/data-quality', STAFF],
-  ['GET /v1/trends', STAFF],
-  ['GET /v1/search', STAFF],
-  ['GET /v1/boards*', STAFF],
-  ['GET /v1/playback', NETWORK],
   // The shift
   ['GET /v1/alarms*', NETWORK],
   ['PUT /v1/alarms/policy', ['engineer']],

@@ -55,10 +55,17 @@ function credentials({ username, password }: URL): string {
   return username === '' ? '' : `username=${text(username)};password=${text(password)};`
 }
 
-function basic({ username, password }: URL): Record<string, string> {
-  if (username === '') return {}
+export interface QuestDbEndpoint {
+  origin: string
+  headers: Record<string, string>
+}
+
+/** For what goes over HTTP beside statements and rows. User and password of the URL become a header. */
+export function endpointOf(questdbUrl: string): QuestDbEndpoint {
+  const { origin, username, password } = new URL(questdbUrl)
+  if (username === '') return { origin, headers: {} }
   const text = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
-  return { authorization: `Basic ${Buffer.from(text).toString('base64')}` }
+  return { origin, headers: { authorization: `Basic ${Buffer.from(text).toString('base64')}` } }
 }
 
 export async function createQuestDb(options: { url: string; log: QuestDbLog }): Promise<QuestDb> {
@@ -70,10 +77,9 @@ export async function createQuestDb(options: { url: string; log: QuestDbLog }): 
   )
   const transport: SenderTransport = createTransport(client)
 
-  const endpoint = new URL(url.origin)
-  const headers = basic(url)
+  const { origin, headers } = endpointOf(options.url)
   const exec = async (sql: string): Promise<QueryResult> => {
-    const response = await fetch(new URL(`/exec?query=${encodeURIComponent(sql)}`, endpoint), {
+    const response = await fetch(new URL(`/exec?query=${encodeURIComponent(sql)}`, origin), {
       headers,
       signal: AbortSignal.timeout(EXEC_MS_MAX),
     })

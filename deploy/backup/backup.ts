@@ -8,13 +8,13 @@ import type { Config } from '#runtime/config.ts'
 import { createKafka, ensureTopics, topicName, topicOffsets } from '#runtime/kafka.ts'
 import type { Log } from '#runtime/log.ts'
 import { createPool, type PoolClient } from '#runtime/postgres.ts'
-import { createQuestDb } from '#runtime/questdb.ts'
+import { createQuestDb, endpointOf } from '#runtime/questdb.ts'
 import { storageApplied } from '../../api/queries/series.ts'
 import { ensureQuestDbTables, QUESTDB_TABLES } from '../../processors/sinks/questdb.ts'
 import { migrate, readMigrations } from '../migrate.ts'
 import { dumpLog, loadLog } from './log.ts'
 import { dumpTables, loadTables } from './postgres.ts'
-import { dumpSeries, endpointOf, loadSeries } from './questdb.ts'
+import { dumpSeries, loadSeries } from './questdb.ts'
 
 const FORMAT = 1
 const TIME_COLUMN = { readings: 'ts', intervals: 'start', events: 'ts' } as const

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createGzip } from 'node:zlib'
-import { type QuestDb, timeLiteral } from '#runtime/questdb.ts'
+import { type QuestDb, type QuestDbEndpoint, timeLiteral } from '#runtime/questdb.ts'
 
 const DAY_MS = 86_400_000
 
@@ -15,21 +15,10 @@ export interface SeriesDump {
   days: string[]
 }
 
-interface Endpoint {
-  origin: string
-  headers: Record<string, string>
-}
-
-export function endpointOf(questdbUrl: string): Endpoint {
-  const url = new URL(questdbUrl)
-  const user = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
-  return { origin: url.origin, headers: url.username === '' ? {} : { authorization: `Basic ${Buffer.from(user).toString('base64')}` } }
-}
-
 /** `table` is ours without the prefix, `time` its designated timestamp. */
 export async function dumpSeries(
   db: QuestDb,
-  at: Endpoint,
+  at: QuestDbEndpoint,
   o: { table: string; prefix: string; time: string; dir: string },
 ): Promise<SeriesDump> {
   const source = `'${o.prefix}${o.table}'`
@@ -59,7 +48,7 @@ export async function dumpSeries(
 }
 
 /** @throws Error when QuestDB rejects a row */
-export async function loadSeries(at: Endpoint, o: { dump: SeriesDump; prefix: string; time: string; dir: string }): Promise<void> {
+export async function loadSeries(at: QuestDbEndpoint, o: { dump: SeriesDump; prefix: string; time: string; dir: string }): Promise<void> {
   const query = new URLSearchParams({
     name: `${o.prefix}${o.dump.table}`,
     timestamp: o.time,
