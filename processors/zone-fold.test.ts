@@ -106,9 +106,10 @@ function merged(log: readonly LogRecord[]): LogRecord[] {
   return out
 }
 
+/** What its owner is given to save: also hours that the state has let go meanwhile, because they can no longer change. */
 function ledgerOf(fold: ZoneFold) {
   const sum = { received: 0, accepted: 0, duplicate: 0, quarantined: 0 }
-  for (const e of fold.state.ledger.values()) {
+  for (const e of fold.takeLedger()) {
     sum.received += e.received
     sum.accepted += e.accepted
     sum.duplicate += e.duplicate
