@@ -1,5 +1,5 @@
 // Numbers, units, times and ages as people read them.
-import { language } from './i18n.ts'
+import { language, sizeWord } from './i18n.ts'
 
 const DIGITS: Record<string, number> = { pressure_bar: 2, flow_m3h: 1, level_m: 2, power_kw: 1, voltage_v: 0, current_a: 1 }
 const UNITS: Record<string, string> = {
@@ -27,23 +27,26 @@ export function formatValue(quantity: string, value: number): string {
   return `${value.toFixed(DIGITS[quantity] ?? 2)} ${unitOf(quantity)}`.trim()
 }
 
-/** `size` of a finding, whose keys end in their unit. */
-export function formatSize(size: Record<string, number>): string {
+const SIZE_UNITS: Record<string, string> = {
+  M3h: 'm³/h',
+  M3: 'm³',
+  Kwh: 'kWh',
+  Kw: 'kW',
+  Bar: 'bar',
+  Lph: 'l/h',
+  Pct: '%',
+  Minutes: 'min',
+  Hours: 'h',
+}
+
+/** `size` of a finding, whose keys end in their unit; a time is shown as one. */
+export function formatSize(size: Record<string, number>, timezone: string): string {
   return Object.entries(size)
-    .map(([k, v]) => {
-      const [, name = k, unit = ''] = /^(.*?)(M3h|M3|Kwh|Kw|Bar|Lph|Pct|Minutes|Hours)$/.exec(k) ?? []
-      const units: Record<string, string> = {
-        M3h: 'm³/h',
-        M3: 'm³',
-        Kwh: 'kWh',
-        Kw: 'kW',
-        Bar: 'bar',
-        Lph: 'l/h',
-        Pct: '%',
-        Minutes: 'min',
-        Hours: 'h',
-      }
-      return `${name.replace(/([A-Z])/g, ' $1').toLowerCase()} ${Number(v.toPrecision(3))} ${units[unit] ?? ''}`.trim()
+    .map(([key, v]) => {
+      const [, name = key, unit = ''] = /^(.*?)(M3h|M3|Kwh|Kw|Bar|Lph|Pct|Minutes|Hours|Ms)$/.exec(key) ?? []
+      const word = sizeWord(key) ?? name.replace(/([A-Z])/g, ' $1').toLowerCase()
+      if (unit === 'Ms') return `${word} ${formatTime(v, timezone)}`
+      return `${word} ${Number(v.toPrecision(3))} ${SIZE_UNITS[unit] ?? ''}`.trim()
     })
     .join(' · ')
 }

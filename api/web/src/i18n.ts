@@ -25,6 +25,11 @@ export function t(key: TextKey, values: Record<string, string | number> = {}): s
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? String(values[name]) : whole))
 }
 
+/** What a size of a finding is called, undefined when its name says enough. */
+export function sizeWord(key: string): string | undefined {
+  return `size.${key}` in TEXTS.en ? t(`size.${key}` as TextKey) : undefined
+}
+
 /** The text of a key that comes from data; the bare word when the page does not know it yet. */
 export function tData(
   prefix: 'kind' | 'sub' | 'class' | 'severity' | 'quantity' | 'state' | 'desk.do' | 'desk.step',

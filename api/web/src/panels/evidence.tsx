@@ -52,7 +52,7 @@ export function FindingFacts(props: { finding: Finding }) {
   const f = props.finding
   return (
     <span class="facts">
-      {f.size !== undefined && <span>{formatSize(f.size)}</span>}
+      {f.size !== undefined && <span>{formatSize(f.size, timezone.value)}</span>}
       {f.affected !== undefined && f.affected.length > 0 && (
         <span>
           {t('col.affected')}: {f.affected.length}
