@@ -15,6 +15,7 @@ export default defineConfig({
           exclude: [...never, '**/*.slow.test.ts', '**/*.int.test.ts', '**/*.e2e.test.ts'],
           // Pure code shares nothing: the files of a worker share its modules, which saves most of the time.
           isolate: false,
+          pool: 'threads',
         },
       },
       {

@@ -7,6 +7,12 @@ import { keeper, type Part } from './parts.ts'
 import { ROOT } from './paths.ts'
 import { endProcess, logTail, readPidFile, type Spawned, spawnWatched } from './process.ts'
 
+/**
+ * Batches of readings live longer than Node's young generation is wide: a wider one saves about 1 CPU second per million readings. The image sets
+ * the same. kafkajs arms timers in the past, which Node 24 reports once a process.
+ */
+export const SERVICE_FLAGS = ['--disable-warning=TimeoutNegativeWarning', '--max-semi-space-size=64']
+
 const STOP_MS_MAX = 20_000
 const HEALTH_EVERY_MS = 2_000
 const HEALTH_MS_MAX = 5_000
@@ -57,7 +63,7 @@ export function service(options: ServiceOptions): Service {
       name,
       dir: logDir,
       command: process.execPath,
-      args: ['--disable-warning=TimeoutNegativeWarning', resolve(ROOT, entry), ...args],
+      args: [...SERVICE_FLAGS, resolve(ROOT, entry), ...args],
       env,
       cwd: ROOT,
       stopSignal: 'SIGTERM',

@@ -9,13 +9,13 @@ import { silentLog } from '#runtime/log.ts'
 import { createPool } from '#runtime/postgres.ts'
 import { importRegistry } from '../../deploy/import.ts'
 import { type ServerName, type Servers, startServers } from '../../deploy/local/servers.ts'
+import { SERVICE_FLAGS } from '../../deploy/local/service.ts'
 import { migrate } from '../../deploy/migrate.ts'
 import { type FleetOptions, fleetFeatures } from './fleet.ts'
 import type { PublisherOptions, ToParent } from './publisher-cli.ts'
 import { Meter } from './usage.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const FLAGS = ['--disable-warning=TimeoutNegativeWarning']
 const READY_MS_MAX = 60_000
 
 export async function freePort(): Promise<number> {
@@ -73,8 +73,8 @@ export class Service {
     mkdirSync(this.#dir, { recursive: true })
     const log = openSync(join(this.#dir, `${this.name}.log`), 'a')
     const flags = this.#profile
-      ? [...FLAGS, '--cpu-prof', `--cpu-prof-dir=${join(this.#dir, 'profiles')}`, `--cpu-prof-name=${this.name}-${port}.cpuprofile`]
-      : FLAGS
+      ? [...SERVICE_FLAGS, '--cpu-prof', `--cpu-prof-dir=${join(this.#dir, 'profiles')}`, `--cpu-prof-name=${this.name}-${port}.cpuprofile`]
+      : SERVICE_FLAGS
     const child = spawn(process.execPath, [...flags, join(ROOT, this.#entry)], {
       env: { ...process.env, ...this.#env, [portVariable]: String(port) },
       stdio: ['ignore', log, log],
@@ -145,7 +145,7 @@ export interface Publisher {
 }
 
 export async function openPublisher(options: PublisherOptions): Promise<Publisher> {
-  const child = fork(join(import.meta.dirname, 'publisher-cli.ts'), [JSON.stringify(options)], { execArgv: FLAGS })
+  const child = fork(join(import.meta.dirname, 'publisher-cli.ts'), [JSON.stringify(options)], { execArgv: SERVICE_FLAGS })
   const next = <T extends ToParent['type']>(type: T): Promise<Extract<ToParent, { type: T }>> =>
     new Promise((resolve, reject) => {
       const onExit = (code: number | null) => reject(new Error(`the publisher ended with code ${code}`))
