@@ -111,22 +111,35 @@ interface OpenDay {
   detail: string
 }
 
-/** Documents of the last closed period without charges although there is something to charge for. */
+/** Documents of the last closed period without charges although there is something to charge for: one cause for each fault of a tariff. */
 export async function tariffProblems(db: Queryable): Promise<Cause[]> {
-  const { rows } = await db.query<{ period: string; account: string; meter: string; commodity: string; zone: string; problems: string[] }>(
-    `SELECT p.period, p.account, p.meters[1] AS meter, p.commodity, coalesce(a.properties->>'dma', a.properties->>'feeder', '') AS zone, t.problems
-     FROM billing_periods p JOIN billing_runs r ON r.period = p.period AND r.from_date = (SELECT max(from_date) FROM billing_runs)
-     LEFT JOIN assets a ON a.id = p.meters[1]
-     CROSS JOIN LATERAL (SELECT json_agg(concat_ws(' ', d->>'kind', d->>'detail')) AS problems FROM json_array_elements(p.body::json->'problems') d
-       WHERE d->>'kind' LIKE 'tariff%') t
-     WHERE p.problems > 0 AND t.problems IS NOT NULL ORDER BY p.no LIMIT $1`,
+  const { rows } = await db.query<{
+    period: string
+    commodity: string
+    problems: string[]
+    bills: number
+    account: string
+    meter: string
+    zone: string
+    accounts: string[]
+  }>(
+    `WITH unpriced AS (
+       SELECT p.no, p.period, p.commodity, p.account, p.meters[1] AS meter, coalesce(a.properties->>'dma', a.properties->>'feeder', '') AS zone, t.problems
+       FROM billing_periods p JOIN billing_runs r ON r.period = p.period AND r.from_date = (SELECT max(from_date) FROM billing_runs)
+       LEFT JOIN assets a ON a.id = p.meters[1]
+       CROSS JOIN LATERAL (SELECT array_agg(concat_ws(' ', d->>'kind', d->>'detail')) AS problems FROM json_array_elements(p.body::json->'problems') d
+         WHERE d->>'kind' LIKE 'tariff%') t
+       WHERE p.problems > 0 AND t.problems IS NOT NULL)
+     SELECT period, commodity, problems, count(*) AS bills, (array_agg(account ORDER BY no))[1] AS account, (array_agg(meter ORDER BY no))[1] AS meter,
+       (array_agg(zone ORDER BY no))[1] AS zone, (array_agg(account ORDER BY no))[1:10] AS accounts
+     FROM unpriced GROUP BY period, commodity, problems ORDER BY min(no) LIMIT $1`,
     [CAUSES_MAX],
   )
-  return rows.map(({ problems, period, commodity, ...r }) => ({
-    ...r,
-    key: causeKey('tariff_problem', r.account === '' ? r.meter : r.account, commodity),
+  return rows.map(({ account, meter, zone, ...evidence }) => ({
+    ...{ account, meter, zone },
+    key: causeKey('tariff_problem', evidence.commodity, evidence.problems.join('; ')),
     kind: 'tariff_problem',
-    evidence: { period, commodity, problems, level: problems.join() },
+    evidence: { ...evidence, level: evidence.bills },
   }))
 }
 

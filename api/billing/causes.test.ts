@@ -75,6 +75,8 @@ describe('ticket of a cause', () => {
         ratio: 3,
         usual: 30,
         problems: ['tariff_unknown tariff P9'],
+        bills: 2,
+        accounts: ['C1', 'C2'],
       },
     }
     const told = { ...aCause('W-1', evidence), kind, rev: 2, openedMs: 1.77e12, updatedMs: 1.78e12, findings: ['f'] }

@@ -94,7 +94,8 @@ const TEXTS: Record<CauseKind, { title: string; priority: 2 | 3; says(e: Evidenc
   tariff_problem: {
     title: 'Bill without a price',
     priority: 2,
-    says: (e) => `Period ${e.period} has no charges: ${(e.problems as string[]).join('; ')}.`,
+    says: (e) =>
+      `${n(e.bills)} ${e.bills === 1 ? 'bill' : 'bills'} of period ${e.period} without charges: ${(e.problems as string[]).join('; ')}. Accounts: ${(e.accounts as string[]).join(', ')}${Number(e.bills) > 10 ? ' …' : ''}.`,
   },
 }
 

@@ -107,21 +107,25 @@ describe('tickets', () => {
     await json(await api.send('PUT', '/v1/billing/gates/*', { maxEstimatedPct: 10 }))
     await days('2026-03-01', '2026-04-01')
     await days('2026-03-10', '2026-03-11', { rev: 2 })
-    await api.pool.query("INSERT INTO accounts (account, tariff_water) VALUES ('C2', 'T9')")
-    await api.pool.query('INSERT INTO assets (id, kind, properties) VALUES (\'W2\', \'water_meter\', \'{"id": "W2", "account": "C2"}\')')
-    await api.pool.query(
-      `INSERT INTO meter_days (meter, quantity, channel, date, rev, value, actual, estimated, missing, zone, decided_at)
-       VALUES ('W2', $1, '', '2026-03-31', 1, 1, 24, 0, 0, 'A', now())`,
-      [WATER],
-    )
+    for (const n of [2, 3]) {
+      await api.pool.query('INSERT INTO accounts (account, tariff_water) VALUES ($1, $2)', [`C${n}`, 'T9'])
+      const meter = { id: `W${n}`, account: `C${n}` }
+      await api.pool.query("INSERT INTO assets (id, kind, properties) VALUES ($1, 'water_meter', $2)", [meter.id, JSON.stringify(meter)])
+      await api.pool.query(
+        `INSERT INTO meter_days (meter, quantity, channel, date, rev, value, actual, estimated, missing, zone, decided_at)
+         VALUES ($1, $2, '', '2026-03-31', 1, 1, 24, 0, 0, 'A', now())`,
+        [meter.id, WATER],
+      )
+    }
     await api.pool.query("DELETE FROM meter_days WHERE date = '2026-03-20'")
     await days('2026-03-20', '2026-03-21', { estimated: 12 })
     await at('2026-04-03T01:00:00Z')
     expect(await tickets()).toEqual([])
     await at('2026-04-04T02:00:00Z')
     const key = 'billing:gate_not_met:2026-03:C1:water'
-    // An account without a tariff is priced elsewhere; one with a tariff that cannot be used is a cause of its own.
-    expect((await tickets()).map((t) => t.key)).toEqual([key, 'billing:tariff_problem:C2:water'])
+    // An account without a tariff is priced elsewhere; a tariff that cannot be used is one cause, however many bills wait for it.
+    expect((await tickets()).map((t) => t.key)).toEqual([key, 'billing:tariff_problem:water:tariff_unknown tariff T9'])
+    expect((await tickets())[1]?.description).toBe('2 bills of period 2026-03 without charges: tariff_unknown tariff T9. Accounts: C2, C3.')
     expect((await tickets())[0]?.description).toContain('closed without 1 days: 1 held by the quality gate')
     await json(
       await api.send('POST', '/v1/billing/held/release', { meter: 'W1', quantity: WATER, date: '2026-03-20', note: 'read by hand' }),
